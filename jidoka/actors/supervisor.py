@@ -1,0 +1,419 @@
+"""The supervisor: an actor that starts, ends and restarts other actors, after Erlang/OTP's `supervisor`.
+
+It never waits: what takes time goes on by itself and tells when it is done, so that a slow child holds up nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from jidoka.actors.actor import Actor
+from jidoka.actors.children import Child
+from jidoka.actors.errors import ChildStartError, InvalidChildSpec
+from jidoka.actors.exits import SHUTDOWN, ExitReason, Ignore, text_of
+from jidoka.actors.operations import Operations
+from jidoka.actors.plan import Plan
+from jidoka.actors.restarts import (
+    NO_BACKOFF,
+    AutoShutdown,
+    Backoff,
+    Budget,
+    Strategy,
+    Verdict,
+    affected,
+    check_options,
+    judge,
+)
+from jidoka.actors.specs import ChildSpec, check_specs
+from jidoka.actors.states import RUNNING
+from jidoka.actors.supervisor_ref import SupervisorRef
+
+if TYPE_CHECKING:
+    from jidoka.actors.backend import Slot
+    from jidoka.actors.cell import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a supervisor decides. Checked when it is made: raises InvalidChildSpec.
+
+    `budget` says who shares `max_restarts`: all children of the supervisor (OTP), or each child its own.
+    `otp_strict` takes back jidoka's deviations: whole-second windows, no backoff, one shared budget, explicit stops
+    that a group restart undoes, and giving up counted as a clean shutdown.
+    """
+
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 1
+    within: float = 5.0
+    auto_shutdown: AutoShutdown = "never"
+    backoff: Backoff | None = None
+    budget: Literal["supervisor", "child"] = "supervisor"
+    otp_strict: bool = False
+
+    def __post_init__(self) -> None:
+        check_options(self.strategy, self.max_restarts, self.within, self.auto_shutdown)
+        if self.budget not in ("supervisor", "child"):
+            raise InvalidChildSpec(f"budget is supervisor or child, not {self.budget!r}")
+
+    @property
+    def waits(self) -> Backoff:
+        return NO_BACKOFF if self.otp_strict else self.backoff or DEFAULT_BACKOFF
+
+    def new_budget(self) -> Budget:
+        return Budget(self.max_restarts, self.within, strict=self.otp_strict)
+
+
+DEFAULT_BACKOFF = Backoff()
+
+
+class Supervisor(Operations, Actor):
+    """Keeps its children alive. As a child: `ChildSpec(id, Supervisor, kwargs={"children": [...]})`.
+
+    Options are those of `ActorSystem.supervise`. Raises InvalidChildSpec.
+    """
+
+    ref_type: ClassVar[type[SupervisorRef]] = SupervisorRef
+    has_children: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        children: Iterable[ChildSpec | Mapping[str, Any]] = (),
+        *,
+        policy: Policy | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.policy = policy if policy is not None else policy_of(options)
+        self.children: dict[str, Child] = {}
+        self.is_ending = False
+        self._plan: Plan | None = None
+        self._budget: Budget | None = None
+        # Exits that wait until the plan is done.
+        self._late: list[tuple[Child, ExitReason]] | None = None
+        for spec in check_specs(children, auto_shutdown=self.policy.auto_shutdown):
+            self.children[spec.id] = Child(self, spec)
+
+    # --- coming up -------------------------------------------------------------------------------------------
+
+    def on_start(self) -> Any:
+        """Start the children, in order. Comes up when all of them are up."""
+        outcome: list[BaseException | None] = []
+        slot: list[Slot] = []
+
+        def done(error: BaseException | None) -> None:
+            outcome.append(error)
+            if slot and not slot[0].done():
+                slot[0].set_result(None)
+
+        self._start_all(done)
+        if outcome:
+            if outcome[0] is not None:
+                raise outcome[0]
+            return None
+        slot.append(self.jidoka_cell.system.backend.new_slot())
+        return self._come_up(slot[0], outcome)
+
+    async def _come_up(self, slot: Slot, outcome: list[BaseException | None]) -> None:
+        await slot
+        if outcome[0] is not None:
+            raise outcome[0]
+
+    def _start_all(self, then: Callable[[BaseException | None], object]) -> None:
+        def done(child: Child | None, error: BaseException | None) -> None:
+            if child is None or error is None:
+                self._plan_is_done()
+                then(None)
+                return
+            # OTP: what was started goes down again, last one first; the failure is not retried.
+            failure = ChildStartError(child.id, text_of(error))
+            failure.__cause__ = error
+            self._carry_out(self._alive(), (), lambda _child, _error: then(failure))
+
+        for child in list(self.children.values()):
+            child.is_new = False
+        self._carry_out((), list(self.children.values()), done)
+
+    def _carry_out(self, stops: Iterable[Child], starts: Iterable[Child], done: Any) -> None:
+        if self._plan is not None:
+            self._plan.cancel()
+        self._plan = Plan(list(stops), list(starts), stop=self.stop, start=self._begin_in_turn, done=done)
+        self._plan.go()
+
+    def _begin_in_turn(self, child: Child, then: Callable[[BaseException | None], object]) -> None:
+        # A child that somebody ended while it was coming up is no failure of the plan.
+        self.begin(child, lambda error: then(None if child.held else error))
+
+    def _plan_is_done(self) -> None:
+        self._plan = None
+        late, self._late = self._late, None
+        for child, reason in late or ():
+            self._exited(child, reason)
+
+    # --- starting and ending one child -----------------------------------------------------------------------
+
+    def begin(self, child: Child, then: Callable[[BaseException | None], object]) -> None:
+        """Start *child*; *then* hears None, or why it did not come up."""
+        system = self.jidoka_cell.system
+        child.on_started = then
+        child.held = child.returning = False
+        limit = child.spec.start_timeout
+        if limit != "infinity":
+            child.timer = system.timers.after(limit, self._start_overdue, child)
+        child.start(system)
+
+    def _start_overdue(self, child: Child) -> None:
+        child.timer = None
+        if child.cell is not None:
+            child.cell.kill(ExitReason("killed", "timeout"))
+
+    def stop(self, child: Child, then: Callable[[], object]) -> None:
+        """End *child* in its own time; *then* hears when it is down."""
+        self._forget_timer(child)
+        if not child.is_alive:
+            if not child.returning:
+                self._bury(child, SHUTDOWN)
+            then()
+            return
+        child.on_down = [*(child.on_down or ()), then]
+        assert child.cell is not None
+        child.cell.terminate(child.spec.shutdown)
+
+    def _bury(self, child: Child, reason: ExitReason) -> None:
+        """No incarnation of *child* follows. Its record stays, unless it is temporary."""
+        if child.cell is not None:
+            child.cell.let_go(reason)
+        if child.spec.restart == "temporary":
+            self.remove(child)
+
+    def remove(self, child: Child) -> None:
+        """Forget *child*."""
+        if self.children.get(child.id) is child:
+            del self.children[child.id]
+
+    def _forget_timer(self, child: Child) -> None:
+        if child.timer is not None:
+            self.jidoka_cell.system.timers.cancel(child.timer)
+            child.timer = None
+
+    def _alive(self) -> list[Child]:
+        return [child for child in self.children.values() if child.is_alive or child.is_waiting]
+
+    # --- what the children tell ------------------------------------------------------------------------------
+
+    def on_child_up(self, child: Child) -> None:
+        """A child has come up."""
+        self._forget_timer(child)
+        then, child.on_started = child.on_started, None
+        if then is not None:
+            then(None)
+        child.settle()
+
+    def on_child_failed(self, child: Child, error: BaseException) -> None:
+        """A child did not come up."""
+        self._forget_timer(child)
+        then, child.on_started = child.on_started, None
+        if isinstance(error, Ignore):
+            self._bury(child, ExitReason("normal", "ignored its start"))
+        if then is not None:
+            then(error)
+        if child.on_down is not None:
+            self._ended_as_asked(child, SHUTDOWN)
+        child.settle()
+
+    def on_child_down(self, child: Child, reason: ExitReason) -> None:
+        """A child's incarnation has ended: because it was asked to, or by itself."""
+        if child.on_started is not None:
+            self.on_child_failed(child, ChildStartError(child.id, reason.detail or str(reason)))
+        elif child.on_down is not None:
+            self._ended_as_asked(child, reason)
+        elif self.is_ending:
+            self._bury(child, reason)
+        elif self._plan is not None:
+            if not self._plan.covers(child):
+                self._late = [*(self._late or ()), (child, reason)]
+        else:
+            self._exited(child, reason)
+
+    def _ended_as_asked(self, child: Child, reason: ExitReason) -> None:
+        then, child.on_down = child.on_down, None
+        if not child.returning:
+            self._bury(child, reason)
+        for go_on in then or ():
+            go_on()
+        child.settle()
+
+    # --- deciding --------------------------------------------------------------------------------------------
+
+    def _exited(self, child: Child, reason: ExitReason) -> None:
+        if self.is_ending or self.children.get(child.id) is not child or not child.is_waiting:
+            return
+        verdict = self.judge(child, reason)
+        if verdict is Verdict.START_AGAIN:
+            self._restart(child, reason)
+            return
+        self._bury(child, reason)
+        if verdict is Verdict.FORGET:
+            self.remove(child)
+        self._shut_down_if_significant(child)
+
+    def judge(self, child: Child, reason: ExitReason) -> Verdict:
+        """What follows the exit of *child*. Subclasses may know better."""
+        return judge(child.spec.restart, reason)
+
+    def _restart(self, child: Child, reason: ExitReason) -> None:
+        if not self._can_afford(child):
+            self.give_up(child, reason)
+        elif self.policy.strategy == "one_for_one":
+            self._revive(child)
+        else:
+            self._restart_group(child)
+
+    def _can_afford(self, child: Child) -> bool:
+        now = self.jidoka_cell.system.timers.clock()
+        if self.policy.budget == "child" and not self.policy.otp_strict:
+            if child.budget is None:
+                child.budget = self.policy.new_budget()
+            return child.budget.spend(now)
+        if self._budget is None:
+            self._budget = self.policy.new_budget()
+        return self._budget.spend(now)
+
+    def give_up(self, child: Child, reason: ExitReason) -> None:
+        """Too many restarts: end, and let the parent decide. OTP calls this a shutdown; here it is abnormal (DV6)."""
+        why = SHUTDOWN if self.policy.otp_strict else ExitReason("escalated", f"{child.id}: {reason}")
+        self.jidoka_cell.end(why)
+
+    def _shut_down_if_significant(self, child: Child) -> None:
+        if not child.spec.significant or self.policy.auto_shutdown == "never":
+            return
+        others = (other for other in self.children.values() if other is not child and other.spec.significant)
+        if self.policy.auto_shutdown == "any_significant" or not any(other.is_alive for other in others):
+            self.jidoka_cell.end(SHUTDOWN)
+
+    # --- restarting one ---------------------------------------------------------------------------------------
+
+    def _revive(self, child: Child) -> None:
+        self.begin(child, lambda error: self._revived(child, error))
+
+    def _revived(self, child: Child, error: BaseException | None) -> None:
+        if error is None:
+            child.failures = 0
+            child.restarts += 1
+        elif not isinstance(error, Ignore) and not self.is_ending and not child.held:
+            self._try_later(child, error, lambda: self._revive(child))
+
+    def _try_later(self, child: Child, error: BaseException, again: Callable[[], object]) -> None:
+        child.failures += 1
+        if not self._can_afford(child):
+            self.give_up(child, ExitReason("crash", text_of(error)))
+            return
+        system = self.jidoka_cell.system
+        wait = self.policy.waits.delay(child.failures, system.world.random())
+        child.timer = system.timers.after(wait, self._retry, (child, again))
+
+    def _retry(self, what: tuple[Child, Callable[[], object]]) -> None:
+        child, again = what
+        child.timer = None
+        if not self.is_ending and self.jidoka_cell.state is RUNNING:
+            again()
+
+    # --- restarting a group -----------------------------------------------------------------------------------
+
+    def _restart_group(self, child: Child) -> None:
+        names = affected(self.policy.strategy, list(self.children), child.id)
+        group = [self.children[name] for name in names]
+        self._again(group, [other for other in group if other is not child])
+
+    def _again(self, group: list[Child], stops: list[Child]) -> None:
+        starts = [child for child in group if self._comes_back(child)]
+        for child in group:
+            child.returning = child in starts
+        self._carry_out(stops, starts, lambda child, error: self._group_is_up(starts, child, error))
+
+    def _comes_back(self, child: Child) -> bool:
+        sticky = child.held and not self.policy.otp_strict
+        return child.spec.restart != "temporary" and not sticky
+
+    def _group_is_up(self, group: list[Child], child: Child | None, error: BaseException | None) -> None:
+        started = group if child is None else group[: group.index(child)]
+        for other in started:
+            other.failures = 0
+            other.restarts += other.is_alive
+        if child is None or error is None:
+            self._plan_is_done()
+            return
+        rest = group[group.index(child) :] if self.policy.strategy == "rest_for_one" else group
+        for other in rest:
+            other.returning = True
+
+        def stopped(_child: Child | None, _error: BaseException | None) -> None:
+            self._plan_is_done()
+            self._try_later(child, error, lambda: self._again([o for o in rest if o.id in self.children], rest))
+
+        self._carry_out([other for other in rest if other is not child], (), stopped)
+
+    # --- going down -------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def stop_children(cell: Cell, then: Callable[[], object]) -> None:
+        """End the children one after another, the last one first."""
+        actor = cell.actor
+        assert isinstance(actor, Supervisor)
+        actor.is_ending = True
+        actor.bring_down(then)
+
+    def bring_down(self, then: Callable[[], object]) -> None:
+        """End every child in its own time, then go on."""
+        self._late = None
+        for child in self.children.values():
+            child.returning = False
+        self._carry_out(self.children.values(), (), lambda _child, _error: then())
+
+    @staticmethod
+    def kill_children(cell: Cell, then: Callable[[], object] | None) -> None:
+        """End the children by force, all at once, then go on."""
+        actor = cell.actor
+        if not isinstance(actor, Supervisor):
+            if then is not None:
+                then()
+            return
+        was_ending, actor.is_ending = actor.is_ending, True
+        actor.fell(then, was_ending)
+
+    def fell(self, then: Callable[[], object] | None, was_ending: bool) -> None:
+        """Kill every child; when all are down, go on. A plan that was under way ends by itself."""
+        if not was_ending and self._plan is not None:
+            self._plan.cancel()
+            self._plan = None
+        alive = [child for child in reversed(self.children.values()) if child.is_alive]
+        left = len(alive)
+
+        def one_is_down() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0 and then is not None:
+                then()
+
+        for child in list(self.children.values()):
+            child.returning = False
+            self._forget_timer(child)
+            if child.is_waiting:
+                self._bury(child, SHUTDOWN)
+        for child in alive:
+            if then is not None:
+                child.on_down = [*(child.on_down or ()), one_is_down]
+            assert child.cell is not None
+            child.cell.kill_now()
+        if not alive and then is not None:
+            then()
+
+
+def policy_of(options: dict[str, Any]) -> Policy:
+    """The policy that *options* describe. Raises InvalidChildSpec."""
+    known = set(Policy.__slots__)
+    for key in options:
+        if key not in known:
+            raise InvalidChildSpec(f"a supervisor has no option {key!r}")
+    return Policy(**options)
