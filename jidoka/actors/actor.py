@@ -14,6 +14,8 @@ from jidoka.actors.ref import ActorRef, Inbox, StopFlag
 from jidoka.core.errors import JidokaError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from jidoka.actors.backend import Slot
     from jidoka.actors.exits import ExitReason
 
@@ -35,6 +37,8 @@ class Actor(pykka.Actor):
     # Supervisors have their own.
     ref_type: ClassVar[type[ActorRef[Any]]] = ActorRef
     has_children: ClassVar[bool] = False
+    # Stands for the actor whose class is its first argument.
+    bridges: ClassVar[bool] = False
 
     # How this incarnation ended; set before `on_stop` and `on_failure`.
     exit_reason: ExitReason | None = None
@@ -57,7 +61,7 @@ class Actor(pykka.Actor):
         """Pykka's way to start an actor, inside the running system. Raises RuntimeError without one."""
         return current.system().adopt(cls(*args, **kwargs))
 
-    # --- what a handler may use ------------------------------------------------------------------------------
+    # --- what a handler may use ----------------------------------------------------------------------
 
     @property
     def restarts(self) -> int:
@@ -87,10 +91,26 @@ class Actor(pykka.Actor):
         owner = getattr(self.jidoka_cell.parent, "owner", None)
         return None if owner is None else owner.actor_ref
 
-    # --- Pykka's points for other kinds of actor -------------------------------------------------------------
+    if TYPE_CHECKING:
+        # Pykka's hooks, which may be async here.
+        def on_start(self) -> Any: ...
+        def on_stop(self) -> Any: ...
+        def on_failure(
+            self,
+            exception_type: type[BaseException] | None,
+            exception_value: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> Any: ...
 
     @property
-    def actor_ref(self) -> ActorRef[Self]:
+    def subject(self) -> pykka.Actor | None:
+        """Whom proxies look at: this actor, unless it stands for another."""
+        return self
+
+    # --- Pykka's points for other kinds of actor -----------------------------------------------------
+
+    @property
+    def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # invariant
         """The actor's ref, for others to hold."""
         return self.jidoka_cell.ref
 
@@ -117,13 +137,17 @@ class Actor(pykka.Actor):
     def _create_future() -> Future[Any]:
         return Future()
 
+    def receive_as_pykka(self, message: Any) -> Any:
+        """Handle what Pykka's refs and proxies send."""
+        return self._handle_receive(message)
+
     def _start_actor_loop(self) -> None:
         current.system().adopt(self)
 
     def _stop(self) -> None:
         self.jidoka_cell.stop_in_order(self.jidoka_cell.take_slot())
 
-    # --- children: supervisors have them ---------------------------------------------------------------------
+    # --- children: supervisors have them -------------------------------------------------------------
 
     @staticmethod
     def stop_children(cell: Cell, then: Callable[[], object]) -> None:

@@ -82,13 +82,17 @@ class Child:
         self.on_down: list[Callable[[], object]] | None = None
         self.settled: list[Callable[[], object]] | None = None
 
-    # --- the cell's parent -----------------------------------------------------------------------------------
+    # --- the cell's parent ---------------------------------------------------------------------------
 
     def child_up(self, cell: Cell) -> None:
         self.is_new = False
         if self.spec.restart == "temporary":
             # Never needed again: do not keep them alive.
-            cell.args, cell.kwargs = self.args, self.kwargs = (), {}
+            cell.args = self.args = ()
+            cell.kwargs = None
+            self.kwargs = {}
+            if self.id == self.spec.id:
+                self.spec = self.spec.without_arguments()
         self.owner.on_child_up(self)
 
     def child_failed(self, cell: Cell, error: BaseException) -> None:
@@ -97,7 +101,7 @@ class Child:
     def child_down(self, cell: Cell, reason: ExitReason) -> None:
         self.owner.on_child_down(self, reason)
 
-    # --- how it is -------------------------------------------------------------------------------------------
+    # --- how it is -----------------------------------------------------------------------------------
 
     @property
     def is_alive(self) -> bool:

@@ -80,7 +80,7 @@ class DynamicSupervisor(Supervisor):
 
         child.returning = False
         child.held = True
-        self.stop(child, ended)
+        self.finish(child, ended)
 
     def _ended_already(self, id: str, slot: Any) -> None:
         prefix, _, number = id.rpartition("-")
@@ -101,6 +101,6 @@ class DynamicSupervisor(Supervisor):
 
         for child in waiting:
             child.returning = False
-            self.stop(child, one_is_down)
+            self.finish(child, one_is_down)
         if not waiting:
             then()

@@ -58,7 +58,7 @@ def text_of(error: BaseException) -> str:
     """One line for an error, even when the error's own `__str__` fails."""
     try:
         said = str(error)
-    except Exception:
+    except BaseException:
         said = "unprintable"
     name = type(error).__name__
     return f"{name}: {said}" if said else name

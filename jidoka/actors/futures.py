@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar, cast
 
 import pykka
 
@@ -68,11 +68,13 @@ class Future(pykka.ThreadingFuture[T]):
     def map(self, func: Callable[[Any], Any]) -> Any:
         return self._derived(super().map(func))
 
+    # Pykka gives these two a `self` that holds an iterable, which `super()` cannot be said to be.
+
     def filter(self, func: Callable[[Any], bool]) -> Any:
-        return self._derived(super().filter(func))
+        return self._derived(cast("Any", super()).filter(func))
 
     def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Any:
-        return self._derived(super().reduce(func, *args))
+        return self._derived(cast("Any", super()).reduce(func, *args))
 
     def join(self, *futures: pykka.Future[Any]) -> Any:
         return self._derived(super().join(*futures), *futures)
@@ -100,5 +102,3 @@ class Future(pykka.ThreadingFuture[T]):
 
 def _on_a_systems_thread() -> bool:
     return any(system.is_here for system in current.running)
-
-

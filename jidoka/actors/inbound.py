@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.errors import ActorDead, MailboxFull
+from jidoka.actors.mailbox import ActorStop
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Backend
@@ -26,11 +27,12 @@ class Inbound:
         self._is_woken = False
 
     def push(self, cell: Cell, message: Any, slot: Any) -> None:
-        """Send *message*. What can be refused at once is: ActorDead, MailboxFull."""
+        """Send *message*, or refuse it here and now: ActorDead, MailboxFull. What is still on its way counts."""
         if not cell.is_open:
             raise ActorDead(f"{cell.ref} not found")
-        if cell.mail_count >= cell.cls.mailbox_capacity:
-            raise MailboxFull(f"{cell.ref} has {cell.mail_count} messages waiting")
+        waiting = cell.mail_count + len(self._waiting)
+        if waiting >= cell.cls.mailbox_capacity and type(message) is not ActorStop:
+            raise MailboxFull(f"{waiting} messages wait for {cell.ref}")
         self.add(_deliver, cell, message, slot)
 
     def add(self, call: Callable[..., object], *args: Any) -> None:
@@ -51,7 +53,7 @@ class Inbound:
 
 def _deliver(cell: Cell, message: Any, slot: Any) -> None:
     try:
-        cell.push(message, slot)
-    except (ActorDead, MailboxFull) as error:
+        cell.admit(message, slot)
+    except ActorDead as error:
         if slot is not None and not slot.done():
             slot.set_exception(error)

@@ -32,12 +32,12 @@ class Operations:
 
         jidoka_cell: Cell
         begin: Callable[[Child, Callable[[BaseException | None], object]], None]
-        stop: Callable[[Child, Callable[[], object]], None]
+        finish: Callable[[Child, Callable[[], object]], None]
         remove: Callable[[Child], None]
         _bury: Callable[..., None]
         _forget_timer: Callable[[Child], None]
 
-    # --- looking ---------------------------------------------------------------------------------------------
+    # --- looking -------------------------------------------------------------------------------------
 
     def infos(self) -> list[ChildInfo]:
         """The children, in start order. One that has never been up only has its id taken, and is not listed."""
@@ -58,7 +58,7 @@ class Operations:
             raise ChildNotFound(f"no child {id!r}")
         return child
 
-    # --- changing --------------------------------------------------------------------------------------------
+    # --- changing ------------------------------------------------------------------------------------
 
     def add(self, spec: ChildSpec | Mapping[str, Any], slot: Slot) -> None:
         """Start one more child. Answers its ref."""
@@ -120,14 +120,27 @@ class Operations:
             slot.set_exception(failure)
 
     def end_child(self, id: str, slot: Slot) -> None:
-        """End a child. It stays ended until `revive_child`, whatever happens around it."""
+        """End a child. It stays ended until `revive_child`, whatever happens around it.
+
+        One that is coming up for the first time fails its start: it is not found, as if asked just after that.
+        """
         child = self.find(id)
         _refuse_self(child)
         child.held = True
         if self._plan is not None:
             self._plan.drop(child)
         child.returning = False
-        self.stop(child, lambda: None if slot.done() else slot.set_result(None))
+        was_new = child.is_new
+
+        def ended() -> None:
+            if slot.done():
+                return
+            if was_new and self.children.get(id) is not child:
+                slot.set_exception(ChildNotFound(f"no child {id!r}"))
+            else:
+                slot.set_result(None)
+
+        self.finish(child, ended)
 
     def revive_child(self, id: str, slot: Slot) -> None:
         """Start a child that is ended. A failure costs nothing of the budget."""

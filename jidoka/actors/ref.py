@@ -6,20 +6,22 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
+import anyio
 import pykka
-from pykka.messages import _ActorStop
 
 from jidoka.actors.errors import ActorDead, CallTimeout, WouldDeadlock
 from jidoka.actors.exits import NORMAL, ExitReason
 from jidoka.actors.futures import Future
+from jidoka.actors.mailbox import ActorStop
 from jidoka.actors.request import Request
-from jidoka.actors.states import NEW, acting
+from jidoka.actors.states import NEW, STARTING, acting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from jidoka.actors.backend import Slot
     from jidoka.actors.cell import Cell
+    from jidoka.actors.system import ActorSystem
 
 A = TypeVar("A", bound=pykka.Actor)
 T = TypeVar("T")
@@ -44,16 +46,16 @@ class ActorRef(pykka.ActorRef[A]):
         self.exit_reason: ExitReason | None = None
         self._urn: str | None = None
 
-    # --- Pykka's attributes ----------------------------------------------------------------------------------
+    # --- Pykka's attributes --------------------------------------------------------------------------
 
     @property
     def actor_class(self) -> type[A]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return cast("type[A]", self.cell.cls)
+        return cast("type[A]", self.cell.actor_class)
 
     @property
     def actor_urn(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         if self._urn is None:
-            system = cast("Any", self.cell.system)
+            system = cast("ActorSystem | None", self.cell.system)
             made = uuid.UUID(system.world.new_id()) if system is not None else uuid.uuid4()  # noqa: TID251
             self._urn = made.urn
         return self._urn
@@ -68,13 +70,14 @@ class ActorRef(pykka.ActorRef[A]):
 
     @property
     def _actor_weakref(self) -> Callable[[], Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return lambda: self.cell.actor
+        actor = self.cell.actor
+        return lambda: None if actor is None else actor.subject
 
     def is_alive(self) -> bool:
         """Whether messages are taken."""
         return self.cell.is_open
 
-    # --- messages --------------------------------------------------------------------------------------------
+    # --- messages ------------------------------------------------------------------------------------
 
     def tell(self, message: Any) -> None:
         """Send *message* without waiting. Safe from any thread. Raises ActorDead, MailboxFull."""
@@ -104,11 +107,11 @@ class ActorRef(pykka.ActorRef[A]):
         system = cell.system
         me = acting.get()
         if me is not None:
-            if me[1] and me[0] is cell.actor:
+            if me[1] and (me[0] is cell.actor or (cell.state is STARTING and _is_awaited(me[0], cell))):
                 raise WouldDeadlock(f"{self} calls itself: it cannot answer before it has its answer")
             _refuse_the_abandoned(me[0])
         if threading.get_ident() != system.thread:
-            return await self.ask(message, block=False)
+            return await self._call_from_afar(message, timeout)
         slot = system.backend.new_slot()
         cell.push(message, slot)
         if timeout is None:
@@ -121,26 +124,29 @@ class ActorRef(pykka.ActorRef[A]):
             if timer[2] is not None:
                 timers.cancel(timer)
 
+    async def _call_from_afar(self, message: Any, timeout: float | None) -> Any:
+        """`call` on the loop of another thread, whose own clock counts."""
+        asked: Future[Any] = self.ask(message, block=False)
+        with anyio.move_on_after(timeout):
+            return await asked
+        raise CallTimeout("no answer in time")
+
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Pykka's ask, for other threads: blocks for the answer, or gives a future. Raises WouldDeadlock on the loop."""
+        """Pykka's ask, for other threads: blocks for the answer, or gives a future.
+
+        Raises WouldDeadlock on the loop.
+        """
         system = self.cell.system
         if block and system.is_here:
             raise WouldDeadlock(f"ask() would block the event loop that {self} lives on: use await call()")
         future: Future[Any] = Future()
         try:
-            self._send(message, future)
+            _send(self.cell, message, future)
         except pykka.ActorDeadError as error:
             future.set_exception(error)
         return future.get(timeout=timeout) if block else future
 
-    def _send(self, message: Any, slot: Any) -> None:
-        system = cast("Any", self.cell.system)
-        if system is None or system.is_here:
-            self.cell.push(message, slot)
-        else:
-            system.tell_from_thread(self.cell, message, slot)
-
-    # --- the end ---------------------------------------------------------------------------------------------
+    # --- the end -------------------------------------------------------------------------------------
 
     def stop(self, *, block: bool | None = None, timeout: float | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ask the actor to end, after the messages that wait already.
@@ -150,12 +156,12 @@ class ActorRef(pykka.ActorRef[A]):
         """
         on_loop = self.cell.system.is_here
         if block and on_loop:
-            raise WouldDeadlock(f"stop(block=True) would block the event loop that {self} lives on: use await stop()")
+            raise WouldDeadlock(f"stop(block=True) would block the loop that {self} lives on: use await stop()")
         future: Future[bool] = Future()
         if not self.is_alive():
             future.set(False)
         else:
-            asked: Future[Any] = self.ask(_ActorStop(), block=False)
+            asked: Future[Any] = self.ask(ActorStop(), block=False)
             asked.when_done(lambda: future.done() or future.set(_was_stopped(asked)))
         if block is None and on_loop:
             return self._stopped(future, 5.0 if timeout is None else timeout)
@@ -201,6 +207,22 @@ def _was_stopped(asked: Future[Any]) -> bool:
     return True
 
 
+def _is_awaited(actor: Any, cell: Cell) -> bool:
+    """Whether the supervisor in *cell* comes up only when *actor* has come up."""
+    mine = actor.jidoka_cell
+    while mine is not cell and mine.state is STARTING and hasattr(mine.parent, "owner"):
+        mine = mine.parent.owner.jidoka_cell
+    return mine is cell
+
+
+def _send(cell: Cell, message: Any, slot: Any) -> None:
+    system = cast("ActorSystem | None", cell.system)
+    if system is None or system.is_here:
+        cell.push(message, slot)
+    else:
+        system.tell_from_thread(cell, message, slot)
+
+
 def _refuse_the_abandoned(actor: Any) -> None:
     cell = actor.jidoka_cell
     if cell.actor is not actor:
@@ -216,7 +238,7 @@ class Inbox:
         self._ref = ref
 
     def put(self, envelope: Any, /) -> None:
-        self._ref._send(envelope.message, envelope.reply_to)
+        _send(self._ref.cell, envelope.message, envelope.reply_to)
 
     def get(self) -> Any:
         raise NotImplementedError("only the event loop takes messages out")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pykka import ActorRegistry
 
 if TYPE_CHECKING:
-    from jidoka.actors.cell import Cell
+    from jidoka.actors.place import Place
 
 log = logging.getLogger("jidoka.actors")
 
@@ -17,20 +17,20 @@ log = logging.getLogger("jidoka.actors")
 _ONE_ACTORS_CRASH = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 
 
-def failure(cell: Cell, error: BaseException) -> None:
+def failure(cell: Place, error: BaseException) -> None:
     """An exception ends an actor."""
     if log.isEnabledFor(logging.ERROR):
         log.error("Unhandled exception in %s:", cell.ref, exc_info=(type(error), error, error.__traceback__))
 
 
-def returned(cell: Cell, error: BaseException) -> None:
+def returned(cell: Place, error: BaseException) -> None:
     """An exception went to the caller."""
     if log.isEnabledFor(logging.INFO):
         info = (type(error), error, error.__traceback__)
         log.info("Exception returned from %s to caller:", cell.ref, exc_info=info)
 
 
-def closing(cell: Cell) -> None:
+def closing(cell: Place) -> None:
     """An actor takes no more messages. One that Pykka knows is unregistered before its hook runs."""
     if cell.registered:
         cell.registered = False
@@ -38,7 +38,7 @@ def closing(cell: Cell) -> None:
         log.debug("Stopped %s", cell.actor)
 
 
-def is_pykkas_stop_all(cell: Cell, error: BaseException) -> bool:
+def is_pykkas_stop_all(cell: Place, error: BaseException) -> bool:
     """Whether Pykka's own rule applies: a bare BaseException stops every actor of Pykka's registry."""
     if isinstance(error, (Exception, *_ONE_ACTORS_CRASH)) or not cell.registered:
         return False

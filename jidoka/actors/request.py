@@ -1,6 +1,6 @@
 """Messages that know the type of their answer."""
 
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -14,3 +14,8 @@ class Request(Generic[T_co]):
 
     __slots__ = ()
     durable: ClassVar[bool] = False
+
+
+def is_durable(message: object) -> bool:
+    """Whether a call with *message* outlives a crash of the actor that has not come to it yet."""
+    return isinstance(message, Request) and cast("Request[Any]", message).durable

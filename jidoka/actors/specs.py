@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
-
+from copy import copy
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import pykka
 
@@ -74,6 +74,14 @@ class ChildSpec:
             if key not in _KEYS:
                 raise InvalidChildSpec(f"child {spec['id']!r}: unknown key {key!r}")
         return cls(**spec)
+
+    def without_arguments(self) -> ChildSpec:
+        """The same, for a child that is never started again."""
+        if not self.args and not self.kwargs:
+            return self
+        spec = copy(self)
+        spec.args, spec.kwargs = (), {}
+        return spec
 
     def _check(self) -> None:
         if not isinstance(self.id, str) or not self.id:  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from jidoka.actors.actor import Actor
+
+State = Literal["new", "starting", "running", "closing", "waiting", "dead"]
 
 # In the order of a life. WAITING is between two incarnations.
 NEW: Final = "new"

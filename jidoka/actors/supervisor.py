@@ -14,7 +14,8 @@ from jidoka.actors.children import Child
 from jidoka.actors.errors import ChildStartError, InvalidChildSpec
 from jidoka.actors.exits import SHUTDOWN, ExitReason, Ignore, text_of
 from jidoka.actors.operations import Operations
-from jidoka.actors.plan import Plan
+from jidoka.actors.plan import Done, Plan
+from jidoka.actors.ref import ActorRef
 from jidoka.actors.restarts import (
     NO_BACKOFF,
     AutoShutdown,
@@ -74,7 +75,7 @@ class Supervisor(Operations, Actor):
     Options are those of `ActorSystem.supervise`. Raises InvalidChildSpec.
     """
 
-    ref_type: ClassVar[type[SupervisorRef]] = SupervisorRef
+    ref_type: ClassVar[type[ActorRef[Any]]] = SupervisorRef
     has_children: ClassVar[bool] = True
 
     def __init__(
@@ -95,7 +96,7 @@ class Supervisor(Operations, Actor):
         for spec in check_specs(children, auto_shutdown=self.policy.auto_shutdown):
             self.children[spec.id] = Child(self, spec)
 
-    # --- coming up -------------------------------------------------------------------------------------------
+    # --- coming up -----------------------------------------------------------------------------------
 
     def on_start(self) -> Any:
         """Start the children, in order. Comes up when all of them are up."""
@@ -135,10 +136,10 @@ class Supervisor(Operations, Actor):
             child.is_new = False
         self._carry_out((), list(self.children.values()), done)
 
-    def _carry_out(self, stops: Iterable[Child], starts: Iterable[Child], done: Any) -> None:
+    def _carry_out(self, stops: Iterable[Child], starts: Iterable[Child], done: Done) -> None:
         if self._plan is not None:
             self._plan.cancel()
-        self._plan = Plan(list(stops), list(starts), stop=self.stop, start=self._begin_in_turn, done=done)
+        self._plan = Plan(list(stops), list(starts), stop=self.finish, start=self._begin_in_turn, done=done)
         self._plan.go()
 
     def _begin_in_turn(self, child: Child, then: Callable[[BaseException | None], object]) -> None:
@@ -151,7 +152,7 @@ class Supervisor(Operations, Actor):
         for child, reason in late or ():
             self._exited(child, reason)
 
-    # --- starting and ending one child -----------------------------------------------------------------------
+    # --- starting and ending one child ---------------------------------------------------------------
 
     def begin(self, child: Child, then: Callable[[BaseException | None], object]) -> None:
         """Start *child*; *then* hears None, or why it did not come up."""
@@ -168,7 +169,7 @@ class Supervisor(Operations, Actor):
         if child.cell is not None:
             child.cell.kill(ExitReason("killed", "timeout"))
 
-    def stop(self, child: Child, then: Callable[[], object]) -> None:
+    def finish(self, child: Child, then: Callable[[], object]) -> None:
         """End *child* in its own time; *then* hears when it is down."""
         self._forget_timer(child)
         if not child.is_alive:
@@ -200,7 +201,7 @@ class Supervisor(Operations, Actor):
     def _alive(self) -> list[Child]:
         return [child for child in self.children.values() if child.is_alive or child.is_waiting]
 
-    # --- what the children tell ------------------------------------------------------------------------------
+    # --- what the children tell ----------------------------------------------------------------------
 
     def on_child_up(self, child: Child) -> None:
         """A child has come up."""
@@ -244,7 +245,7 @@ class Supervisor(Operations, Actor):
             go_on()
         child.settle()
 
-    # --- deciding --------------------------------------------------------------------------------------------
+    # --- deciding ------------------------------------------------------------------------------------
 
     def _exited(self, child: Child, reason: ExitReason) -> None:
         if self.is_ending or self.children.get(child.id) is not child or not child.is_waiting:
@@ -292,7 +293,7 @@ class Supervisor(Operations, Actor):
         if self.policy.auto_shutdown == "any_significant" or not any(other.is_alive for other in others):
             self.jidoka_cell.end(SHUTDOWN)
 
-    # --- restarting one ---------------------------------------------------------------------------------------
+    # --- restarting one ------------------------------------------------------------------------------
 
     def _revive(self, child: Child) -> None:
         self.begin(child, lambda error: self._revived(child, error))
@@ -319,7 +320,7 @@ class Supervisor(Operations, Actor):
         if not self.is_ending and self.jidoka_cell.state is RUNNING:
             again()
 
-    # --- restarting a group -----------------------------------------------------------------------------------
+    # --- restarting a group --------------------------------------------------------------------------
 
     def _restart_group(self, child: Child) -> None:
         names = affected(self.policy.strategy, list(self.children), child.id)
@@ -354,7 +355,7 @@ class Supervisor(Operations, Actor):
 
         self._carry_out([other for other in rest if other is not child], (), stopped)
 
-    # --- going down -------------------------------------------------------------------------------------------
+    # --- going down ----------------------------------------------------------------------------------
 
     @staticmethod
     def stop_children(cell: Cell, then: Callable[[], object]) -> None:

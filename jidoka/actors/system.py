@@ -78,7 +78,7 @@ class ActorSystem:
 
         return threaded(name)
 
-    # --- running ---------------------------------------------------------------------------------------------
+    # --- running -------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         self.backend = Backend()
@@ -128,7 +128,7 @@ class ActorSystem:
         """Whether the caller is on the thread that the actors live on."""
         return threading.get_ident() == self.thread
 
-    # --- starting --------------------------------------------------------------------------------------------
+    # --- starting ------------------------------------------------------------------------------------
 
     async def start(self, cls: type[A], *args: Any, **kwargs: Any) -> ActorRef[A]:
         """Start an actor and wait until it is up. Nobody restarts it. Raises ChildStartError with the cause.
@@ -199,7 +199,7 @@ class ActorSystem:
                 raise error
             raise ChildStartError(cell.name, text_of(error)) from error
 
-    # --- the parent of the actors that no supervisor owns -----------------------------------------------------
+    # --- the parent of the actors that no supervisor owns --------------------------------------------
 
     def child_up(self, cell: Cell) -> None:
         """An actor is up."""
@@ -224,7 +224,7 @@ class ActorSystem:
             if not slot.done():
                 slot.set_result(error)
 
-    # --- other threads ---------------------------------------------------------------------------------------
+    # --- other threads -------------------------------------------------------------------------------
 
     def tell_from_thread(self, cell: Cell, message: Any, slot: Any) -> None:
         """A message from another thread: in order per thread, without waiting for the loop."""
@@ -234,7 +234,7 @@ class ActorSystem:
         """Have *call* run on the loop, in order with what the same thread has sent. Safe from any thread."""
         self._inbound.add(call, *args)
 
-    # --- what is left behind ---------------------------------------------------------------------------------
+    # --- what is left behind -------------------------------------------------------------------------
 
     def abandoned_began(self, actor: Any) -> None:
         """Code of *actor* goes on although the actor has ended (K2)."""
@@ -252,5 +252,3 @@ class ActorSystem:
     def abandoned(self) -> list[tuple[str, float]]:
         """What is still running behind a fence: name, and since when."""
         return [(type(actor).__name__, since) for actor, since in self._abandoned.items()]
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,7 +44,7 @@ class ThreadedSystem:
 
 
 @contextmanager
-def threaded(name: str) -> Iterator[ThreadedSystem]:
+def threaded(name: str) -> Generator[ThreadedSystem]:
     """Run a system on a background thread for as long as the block lasts."""
     system = ActorSystem(name=name)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(system):

@@ -69,7 +69,9 @@ class Timers:
 
     def _fire(self) -> None:
         now = self.clock()
-        while self._heap and self._heap[0][0] <= now:
+        # What is set meanwhile, for at once, has its turn after everybody else.
+        limit = next(self._number)
+        while self._heap and self._heap[0][0] <= now and self._heap[0][1] < limit:
             timer = heappop(self._heap)
             call, argument = timer[2], timer[3]
             if call is None:

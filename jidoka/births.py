@@ -1,0 +1,64 @@
+"""How a new session may begin: empty, as a fork of another, or from a document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jidoka.actors.errors import ActorRestarted
+from jidoka.core import checks
+from jidoka.core.documents import carried, parse_document
+from jidoka.core.errors import InvalidMessage, SessionExists, SessionNotFound
+from jidoka.core.state import SessionState
+from jidoka.sessions import requests as ask
+
+if TYPE_CHECKING:
+    from jidoka.sessions.door import Door
+
+async def give_birth(door: Door, session_id: str, born: ask.Born) -> None:
+    """Create a session and wait until it is active. Raises SessionExists, SessionLimitReached."""
+    manager = door.house.manager
+    assert manager is not None
+    is_repeated = False
+    while True:
+        try:
+            await manager.call(ask.CreateSession(session_id, born), timeout=None)
+        except ActorRestarted:
+            is_repeated = True
+            continue
+        except SessionExists:
+            # The manager was killed after it had begun: this is the session that it made.
+            if not is_repeated:
+                raise
+        return
+
+
+async def fork_of(session_id: str, door: Door, *, at: int | None, metadata: dict[str, Any] | None) -> str:
+    """A new session with *session_id*'s journal up to entry *at*; its id."""
+    store = door.house.store
+    head = await store.head(session_id)
+    if head is None:
+        raise SessionNotFound(session_id)
+    if at is not None and checks.count(at, field="at", least=1) > head.seq:
+        raise InvalidMessage(f"the journal of session {session_id} ends with entry {head.seq}, before {at}", field="at")
+    kept = checks.json_object(metadata, field="metadata") if metadata is not None else None
+    entries = await store.read(session_id, limit=at)
+    data = {
+        "owner": head.owner,
+        "metadata": SessionState.of(session_id, entries).metadata if kept is None else kept,
+        "llm_config": head.llm_config,
+        "config": head.config,
+        "forked_from": {"session_id": session_id, "seq": entries[-1].seq},
+    }
+    fork_id = f"session_{door.house.world.new_id()}"
+    await give_birth(door, fork_id, ask.Born(data, tuple(carried(entries))))
+    return fork_id
+
+
+async def import_of(document: Any, door: Door) -> str:
+    """A new session with what *document* holds, under its own id where that is free; the id."""
+    parsed = parse_document(document)
+    session_id = parsed.session_id
+    if session_id is None or await door.house.store.head(session_id) is not None:
+        session_id = f"session_{door.house.world.new_id()}"
+    await give_birth(door, session_id, ask.Born(parsed.data, parsed.drafts))
+    return session_id

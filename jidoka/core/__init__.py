@@ -1,0 +1,1 @@
+"""Words and decisions, pure: no event loop, no threads, no files, no clock."""

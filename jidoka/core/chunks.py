@@ -1,0 +1,70 @@
+"""What a model says, piece by piece, and how it is set up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field, StrictStr
+
+from jidoka.core.frozen import EMPTY, JsonObject, JsonValue
+from jidoka.core.records import Record
+
+
+class ToolCall(Record):
+    """The model asks for a tool to be used."""
+
+    id: str
+    name: str
+    arguments: JsonObject = EMPTY
+
+
+class ToolResult(Record):
+    """What came of a tool call."""
+
+    call_id: str
+    name: str
+    output: JsonValue = None
+    error: str | None = None
+
+
+class Usage(Record):
+    """What an answer took."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+    @property
+    def total_tokens(self) -> int:
+        """In and out."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        cost = None if self.cost is None and other.cost is None else (self.cost or 0) + (other.cost or 0)
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=cost,
+        )
+
+
+class Chunk(Record):
+    """One piece of an answer: text, a tool call, a tool result, or usage."""
+
+    text: str = ""
+    tool_call: ToolCall | None = None
+    tool_result: ToolResult | None = None
+    usage: Usage | None = None
+
+
+class LLMConfig(Record):
+    """Which model answers, and what it is told. A model may know other options: they are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: StrictStr = Field(default="echo", min_length=1, max_length=255)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is set besides the model's name."""
+        return dict(self.__pydantic_extra__ or {})

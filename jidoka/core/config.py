@@ -1,0 +1,98 @@
+"""A session's own options: how its supervisor acts, when it rests, how much it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
+from typing import Any, Final, Literal, cast
+
+from jidoka.core.errors import InvalidMessage
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+
+SUPERVISION: Final = frozenset({"strategy", "max_restarts", "within", "shutdown"})
+"""The options that are a supervisor's. `InvalidMessage.field` says whether one of these was refused."""
+
+# A year. Nobody means more, and every clock can count to it.
+_LONGEST: Final = 366 * 86_400.0
+_MOST: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """Durations are seconds."""
+
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 10
+    """So many restarts of its children …"""
+    within: float = 60.0
+    """… in so many seconds; one more, and the session fails."""
+    shutdown: float = 5.0
+    """How long a child may take to end."""
+    idle_after: float = 300.0
+    suspend_after: float = 1800.0
+    max_files: int = 50
+    max_context_items: int = 50
+    file_cache_items: int = 100
+    file_cache_bytes: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            check(name, getattr(self, name))
+
+    def with_options(self, options: Mapping[str, Any] | None) -> SessionConfig:
+        """These with *options* on top. Raises InvalidMessage, whose `field` is the option."""
+        if not options:
+            return self
+        for name in options:
+            if name not in _CHECKS:
+                raise InvalidMessage(f"a session has no option {name!r:.80}", field=str(name))
+        return replace(self, **options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def _strategy(name: str, value: Any) -> None:
+    if not isinstance(value, str) or value not in {"one_for_one", "one_for_all", "rest_for_one"}:
+        raise InvalidMessage(f"{name} is one_for_one, one_for_all or rest_for_one", field=name)
+
+
+def _seconds(name: str, value: Any) -> None:
+    if not (_is_number(value) and 0 < value <= _LONGEST):
+        raise InvalidMessage(f"{name} is a number of seconds, more than 0 and at most a year", field=name)
+
+
+def _patience(name: str, value: Any) -> None:
+    if not (_is_number(value) and 0 <= value <= _LONGEST):
+        raise InvalidMessage(f"{name} is a number of seconds, from 0 to a year", field=name)
+
+
+def _at_least(least: int, most: int = _MOST) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if type(value) is not int or not least <= value <= most:
+            raise InvalidMessage(f"{name} is a whole number from {least} to {most}", field=name)
+
+    return check
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in {int, float} and isfinite(cast("float", value))
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "strategy": _strategy,
+    "max_restarts": _at_least(0),
+    "within": _seconds,
+    "shutdown": _patience,
+    "idle_after": _seconds,
+    "suspend_after": _seconds,
+    "max_files": _at_least(1),
+    "max_context_items": _at_least(0),
+    "file_cache_items": _at_least(0),
+    "file_cache_bytes": _at_least(0, 10**12),
+}
+
+assert _CHECKS.keys() == {field.name for field in fields(SessionConfig)}

@@ -1,0 +1,137 @@
+"""What a session's journal adds up to: its head, and its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from jidoka.core.entries import Entry
+from jidoka.core.events import EventType
+from jidoka.core.frozen import EMPTY, FrozenDict, freeze, frozen
+from jidoka.core.heads import Fold, Head, unreadable
+from jidoka.core.messages import ActiveFile, Message
+from jidoka.core.records import trusted
+
+_MESSAGE_FIELDS = frozenset(Message.model_fields)
+_FILE_FIELDS = frozenset(ActiveFile.model_fields)
+
+
+def message_of(session_id: str, entry: Entry) -> Message:
+    """The message that a `conversation_added` holds. An imported one has its own time."""
+    data = entry.data
+    fields = {
+        "id": data["id"],
+        "seq": entry.seq,
+        "session_id": session_id,
+        "role": data["role"],
+        "content": data["content"],
+        "at": datetime.fromisoformat(data["at"]) if "at" in data else entry.at,
+        "metadata": frozen(data["metadata"]) if data.get("metadata") else EMPTY,
+    }
+    return trusted(Message, _MESSAGE_FIELDS, fields)
+
+
+class SessionState(Head):
+    """Head and content. An idle session has no content, and what it has none of takes no room."""
+
+    __slots__ = ("_index", "_messages", "_working", "files")
+
+    def __init__(self, session_id: str, *, arrival: int = 0) -> None:
+        super().__init__(session_id, arrival=arrival)
+        self.files: tuple[ActiveFile, ...] = ()
+        """The active files, oldest first."""
+        self._messages: list[Message] | None = None
+        self._index: dict[str, FrozenDict] | None = None
+        self._working: dict[str, Any] | None = None
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The conversation, oldest first."""
+        return self._messages or ()
+
+    @property
+    def file_index(self) -> Mapping[str, dict[str, Any]]:
+        """What is known of files, by path."""
+        return self._index or EMPTY
+
+    @property
+    def working(self) -> Mapping[str, Any]:
+        """The working context: the scratchpad."""
+        return self._working or EMPTY
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the next entry. Raises CorruptRecord if it is not the next, or cannot be read."""
+        super().apply(entry)
+        fold = _FOLDS.get(entry.type)
+        if fold is not None:
+            try:
+                fold(self, entry)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise unreadable(self.session_id, entry) from error
+
+    def copy(self) -> SessionState:
+        """One that goes its own way from here."""
+        other = SessionState.__new__(SessionState)
+        self._copy_into(other)
+        other.files = self.files
+        other._messages = self._messages and list(self._messages)
+        other._index = self._index and dict(self._index)
+        other._working = self._working and dict(self._working)
+        return other
+
+    # --- what each type of entry does to the content ---------------------------------------------
+
+    def _add_message(self, entry: Entry) -> None:
+        message = message_of(self.session_id, entry)
+        if self._messages is None:
+            self._messages = [message]
+        else:
+            self._messages.append(message)
+
+    def _clear(self, _: Entry) -> None:
+        self._messages = None
+
+    def _add_file(self, entry: Entry) -> None:
+        fields = {"path": entry.data["path"], "added_at": entry.at}
+        self.files = (*self.files, trusted(ActiveFile, _FILE_FIELDS, fields))
+
+    def _remove_file(self, entry: Entry) -> None:
+        path = entry.data["path"]
+        self.files = tuple(file for file in self.files if file.path != path)
+        if self._index is not None:
+            self._index.pop(path, None)
+
+    def _update(self, entry: Entry) -> None:
+        part = entry.data["part"]
+        if part == "working_context":
+            self._update_working(entry.data)
+        elif part == "file_index":
+            self._update_index(entry)
+
+    def _update_working(self, data: dict[str, Any]) -> None:
+        if self._working is None:
+            self._working = {}
+        if data["op"] == "put":
+            self._working[data["key"]] = freeze(data["value"])
+        else:
+            self._working.pop(data["key"], None)
+
+    def _update_index(self, entry: Entry) -> None:
+        if self._index is None:
+            self._index = {}
+        path = entry.data["path"]
+        stamp = {"last_accessed": entry.at.isoformat()}
+        self._index[path] = FrozenDict(self._index.get(path, EMPTY) | frozen(entry.data["metadata"]) | stamp)
+
+
+_FOLDS: dict[str, Fold] = {
+    str(type): fold
+    for type, fold in {
+        EventType.CONVERSATION_ADDED: SessionState._add_message,  # pyright: ignore[reportPrivateUsage]
+        EventType.CONVERSATION_CLEARED: SessionState._clear,  # pyright: ignore[reportPrivateUsage]
+        EventType.FILE_ADDED: SessionState._add_file,  # pyright: ignore[reportPrivateUsage]
+        EventType.FILE_REMOVED: SessionState._remove_file,  # pyright: ignore[reportPrivateUsage]
+        EventType.CONTEXT_UPDATED: SessionState._update,  # pyright: ignore[reportPrivateUsage]
+    }.items()
+}

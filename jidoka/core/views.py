@@ -1,0 +1,46 @@
+"""The house as it looks from outside."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jidoka.core.records import Record
+
+
+class TreeNode(Record):
+    """An actor and what is below it. `ref` is its URN, `mailbox` how many messages wait."""
+
+    id: str
+    type: Literal["worker", "supervisor"]
+    session_id: str | None = None
+    ref: str
+    state: Literal["running", "restarting", "stopped", "abandoned"]
+    restarts: int = 0
+    mailbox: int = 0
+    children: tuple[TreeNode, ...] = ()
+
+
+class Health(Record):
+    """Whether everything works, and if not, what does not."""
+
+    status: Literal["ok", "degraded"]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.status == "ok"
+
+
+class Stats(Record):
+    """How much there is of everything."""
+
+    sessions: dict[str, int]
+    """By status, the ended ones among them."""
+    active_sessions: int
+    """With live actors."""
+    max_sessions: int
+    actors: int
+    restarts: int
+    abandoned: int
+    subscriptions: int

@@ -1,0 +1,1 @@
+"""Telling what has happened. The hub tells and never decides."""

@@ -1,0 +1,1 @@
+"""What jidoka needs from the world around it, as protocols."""

@@ -1,0 +1,1 @@
+"""What a session does: the manager, the supervisors, the context, the orchestrator."""

@@ -1,0 +1,94 @@
+"""The way from a client to a session's actors: finds them, wakes them, and asks again when they were restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
+from jidoka.sessions import requests as ask
+
+if TYPE_CHECKING:
+    from jidoka.actors.ref import ActorRef
+    from jidoka.actors.request import Request
+    from jidoka.actors.supervisor_ref import SupervisorRef
+    from jidoka.sessions.house import House
+
+T = TypeVar("T")
+
+
+class Door:
+    """Calls that survive restarts: what is asked may be asked twice, so it reads, or carries a key."""
+
+    __slots__ = ("_number", "_prefix", "house")
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._prefix = house.world.new_id()[:12]
+        self._number = 0
+
+    def new_key(self) -> str:
+        """A key that no other write has."""
+        self._number += 1
+        return f"{self._prefix}-{self._number}"
+
+    async def context(self, session_id: str, request: Request[T]) -> T:
+        """Ask the session's context manager."""
+        ref = self.house.registry.child(session_id, "context_manager")
+        if ref is not None:
+            try:
+                return await ref.call(request, timeout=self.house.call_timeout)
+            except (ActorDead, ActorRestarted):
+                # It crashed, or the session is being suspended or ended: look again.
+                pass
+        return await self._insist(session_id, "context_manager", request)
+
+    async def orchestrator(self, session_id: str, request: Request[T]) -> T:
+        """Ask the session's orchestrator, once: a turn is not repeated."""
+        ref = await self.ref(session_id, "orchestrator")
+        return await ref.call(request, timeout=None)
+
+    async def _insist(self, session_id: str, name: str, request: Request[T]) -> T:
+        clock = self.house.world.monotonic
+        deadline = clock() + self.house.call_timeout
+        while True:
+            left = deadline - clock()
+            if left <= 0:
+                raise CallTimeout(f"session {session_id} did not answer in {self.house.call_timeout} s")
+            ref = await self.ref(session_id, name)
+            try:
+                return await ref.call(request, timeout=left)
+            except (ActorDead, ActorRestarted):
+                continue
+
+    async def ref(self, session_id: str, name: str) -> ActorRef[Any]:
+        """The ref of a session's child. Resumes a suspended session."""
+        return await self._found(session_id, lambda: self.house.registry.child(session_id, name))
+
+    async def supervisor(self, session_id: str) -> SupervisorRef:
+        """The ref of a session's supervisor. Resumes a suspended session."""
+        return await self._found(session_id, lambda: self.house.registry.supervisor(session_id))
+
+    async def _found(self, session_id: str, look: Callable[[], Any]) -> Any:
+        while True:
+            ref = look()
+            if ref is not None:
+                return ref
+            await self.manager(ask.Activate(session_id))
+            ref = look()
+            if ref is not None:
+                return ref
+            # Its supervisor is between two incarnations.
+            slot = self.house.system.backend.new_slot()
+            if self.house.registry.when_settled(session_id, lambda slot=slot: slot.done() or slot.set_result(None)):
+                await slot
+
+    async def manager(self, request: Request[T], *, timeout: float | None = None) -> T:
+        """Ask the session manager; again, when it was restarted meanwhile."""
+        manager = self.house.manager
+        assert manager is not None
+        while True:
+            try:
+                return await manager.call(request, timeout=timeout)
+            except ActorRestarted:
+                continue

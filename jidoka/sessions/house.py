@@ -1,0 +1,42 @@
+"""What every actor of the house uses: the store, the hub, the world, and where the others live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jidoka.sessions.registry import Registry
+
+if TYPE_CHECKING:
+    from jidoka.actors.ref import ActorRef
+    from jidoka.actors.supervisor_ref import SupervisorRef
+    from jidoka.actors.system import ActorSystem
+    from jidoka.core.config import SessionConfig
+    from jidoka.core.filecache import FileCache
+    from jidoka.hub.hub import EventHub
+    from jidoka.ports.models import Model
+    from jidoka.ports.store import Store
+    from jidoka.ports.world import World
+
+
+@dataclass(slots=True)
+class House:
+    """One running jidoka. Made by `wiring.open_house`."""
+
+    system: ActorSystem
+    world: World
+    store: Store
+    hub: EventHub
+    models: Mapping[str, Model]
+    defaults: SessionConfig
+    files: FileCache
+    max_sessions: int
+    call_timeout: float
+    max_context_tokens: int
+    # Children of sessions that were started again.
+    restarts: int = 0
+    registry: Registry = field(default_factory=Registry)
+    top: SupervisorRef | None = None
+    root: SupervisorRef | None = None
+    manager: ActorRef[Any] | None = None

@@ -1,0 +1,258 @@
+"""The session manager: creates, activates, suspends and terminates sessions. It holds no session's life.
+
+When it is killed the sessions go on; the next incarnation finds them in the supervision tree, and finishes the
+terminations that the one before it had begun.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jidoka.actors.actor import Actor
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, ChildNotFound, ChildStartError
+from jidoka.actors.exits import ExitReason, text_of
+from jidoka.core.errors import (
+    InvalidMessage,
+    InvalidTransition,
+    JidokaError,
+    SessionExists,
+    SessionFailed,
+    SessionLimitReached,
+    SessionNotFound,
+    SessionTerminated,
+)
+from jidoka.core.status import SessionStatus
+from jidoka.sessions import requests as ask
+from jidoka.sessions.keeper import write_last_words
+from jidoka.sessions.registry import Registry
+from jidoka.sessions.setup import SessionSetup
+
+if TYPE_CHECKING:
+    from jidoka.actors.backend import Slot
+    from jidoka.core.heads import Head
+    from jidoka.sessions.house import House
+    from jidoka.sessions.root import SessionsRoot
+
+Work = Callable[[], Coroutine[Any, Any, Any]]
+
+
+class SessionManager(Actor):
+    """Slow things happen in a lane of the session they concern, so that no session delays another."""
+
+    mailbox_capacity: ClassVar[int] = 1_000_000
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self.house = house
+        self._lanes: dict[str, deque[tuple[Slot | None, Work]]] = {}
+        self._present: dict[str, Slot | None] = {}
+
+    @property
+    def root(self) -> SessionsRoot:
+        """The supervisor of the sessions."""
+        assert self.house.root is not None
+        return self.house.root.supervisor  # pyright: ignore[reportReturnType]
+
+    # --- coming up -------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Find the sessions that are there."""
+        self.jidoka_cell.watch(self._answer_the_rest)
+        if self.restarts:
+            registry = Registry()
+            for child in self.root.children.values():
+                if not child.is_new:
+                    registry.add(child.id, child)
+            self.house.registry = registry
+            self.start_soon(self._finish_terminations)
+
+    async def _finish_terminations(self) -> None:
+        after: int | None = None
+        while True:
+            found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
+            for after, head in found:
+                request = ask.TerminateSession(head.session_id, "requested", purge=False)
+                self._in_lane(head.session_id, None, lambda request=request: self._terminate(request))
+            if not found:
+                return
+
+    def _answer_the_rest(self, reason: ExitReason) -> None:
+        slots = [slot for lane in self._lanes.values() for slot, _ in lane]
+        for slot in (*slots, *self._present.values()):
+            if slot is not None and not slot.done():
+                slot.set_exception(ActorRestarted(f"the session manager is being restarted: {reason}"))
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case ask.CreateSession():
+                return self._create(message)
+            case ask.Activate(session_id, resume):
+                if session_id in self.house.registry and session_id not in self._lanes:
+                    return None
+                return self._in_lane(session_id, self.answer_later(), lambda: self._activate(session_id, resume))
+            case ask.TerminateSession(session_id):
+                return self._in_lane(session_id, self.answer_later(), lambda: self._terminate(message))
+            case ask.SuspendSession(session_id):
+                return self._in_lane(session_id, self.answer_later(), lambda: self._suspend(message))
+            case _:
+                raise InvalidMessage(f"a session manager does not know {type(message).__name__}")
+
+    # --- lanes -----------------------------------------------------------------------------------------------
+
+    def _in_lane(self, session_id: str, slot: Slot | None, work: Work) -> None:
+        """Do *work* after whatever else is under way for this session, and answer *slot*."""
+        lane = self._lanes.get(session_id)
+        if lane is not None:
+            lane.append((slot, work))
+            return
+        self._lanes[session_id] = deque([(slot, work)])
+        self.start_soon(self._drive, session_id)
+
+    async def _drive(self, session_id: str) -> None:
+        lane = self._lanes[session_id]
+        while lane:
+            slot, work = lane.popleft()
+            self._present[session_id] = slot
+            try:
+                answer = await work()
+            except Exception as error:
+                if slot is not None and not slot.done():
+                    slot.set_exception(error if isinstance(error, JidokaError) else _unexpected(session_id, error))
+            else:
+                if slot is not None and not slot.done():
+                    slot.set_result(answer)
+        self._present.pop(session_id, None)
+        del self._lanes[session_id]
+
+    # --- creating --------------------------------------------------------------------------------------------
+
+    def _create(self, message: ask.CreateSession) -> None:
+        session_id, born = message.session_id, message.born
+        if session_id in self.house.registry or session_id in self._lanes:
+            raise SessionExists(session_id)
+        self._refuse_beyond_the_limit()
+        config = self.house.defaults.with_options(born.data.get("config"))
+        setup = SessionSetup(session_id, self.house, config, born.data.get("llm_config") or {}, born=born)
+        self._start(setup, self.answer_later())
+
+    def _refuse_beyond_the_limit(self) -> None:
+        running = len(self.root.children)
+        if running >= self.house.max_sessions:
+            raise SessionLimitReached(running=running, max_sessions=self.house.max_sessions)
+
+    def _start(self, setup: SessionSetup, slot: Slot | None) -> None:
+        try:
+            self.root.start_session(setup, _Started(slot))
+        except ChildStartError as error:
+            raise SessionExists(setup.session_id) from error
+
+    # --- activating ------------------------------------------------------------------------------------------
+
+    async def _activate(self, session_id: str, resume: bool) -> None:
+        await self._wait_until_recorded(session_id)
+        if session_id in self.house.registry:
+            return
+        head = await self._head(session_id)
+        if head.status is SessionStatus.FAILED and not resume:
+            raise SessionFailed(session_id, error=head.error)
+        self._refuse_beyond_the_limit()
+        config = self.house.defaults.with_options(head.config)
+        setup = SessionSetup(session_id, self.house, config, head.llm_config or {}, is_resuming=True)
+        slot = self.jidoka_cell.system.backend.new_slot()
+        self._start(setup, slot)
+        await slot
+
+    async def _head(self, session_id: str) -> Head:
+        head = await self.house.store.head(session_id)
+        if head is None:
+            raise SessionNotFound(session_id)
+        if head.status in (SessionStatus.TERMINATED, SessionStatus.TERMINATING):
+            raise SessionTerminated(session_id)
+        return head
+
+    async def _wait_until_recorded(self, session_id: str) -> None:
+        slot = self.jidoka_cell.system.backend.new_slot()
+        if self.root.when_recorded(session_id, lambda: None if slot.done() else slot.set_result(None)):
+            await slot
+
+    # --- suspending and terminating --------------------------------------------------------------------------
+
+    async def _suspend(self, message: ask.SuspendSession) -> None:
+        session_id = message.session_id
+        await self._wait_until_recorded(session_id)
+        context = self.house.registry.child(session_id, "context_manager")
+        if context is None:
+            head = await self._head(session_id)
+            if head.status not in (SessionStatus.SUSPENDED, SessionStatus.IDLE, SessionStatus.ACTIVE):
+                raise InvalidTransition(status=head.status, target=SessionStatus.SUSPENDED)
+            return
+        if await context.call(ask.Suspend(message.is_automatic), timeout=self.house.call_timeout):
+            await self._take_down(session_id)
+
+    async def _terminate(self, message: ask.TerminateSession) -> None:
+        session_id, store = message.session_id, self.house.store
+        await self._wait_until_recorded(session_id)
+        head = await store.head(session_id)
+        if head is None:
+            raise SessionNotFound(session_id)
+        if head.status is not SessionStatus.TERMINATED:
+            await self._say_that_it_ends(message)
+            await self._take_down(session_id)
+            await write_last_words(self.house, session_id, reason=message.reason)
+        if message.purge:
+            await store.purge(session_id)
+
+    async def _say_that_it_ends(self, message: ask.TerminateSession) -> None:
+        context = self.house.registry.child(message.session_id, "context_manager")
+        if context is None:
+            return
+        try:
+            await context.call(ask.BeginEnding(message.reason), timeout=self.house.call_timeout)
+        except (ActorDead, ActorRestarted, CallTimeout):
+            # It cannot say so itself: the last words say it.
+            return
+
+    async def _take_down(self, session_id: str) -> None:
+        slot = self.jidoka_cell.system.backend.new_slot()
+        try:
+            self.root.end_child(session_id, slot)
+        except ChildNotFound:
+            return
+        await slot
+        self.house.files.clear_session(session_id)
+
+
+def _unexpected(session_id: str, error: Exception) -> ChildStartError:
+    failure = ChildStartError(session_id, text_of(error))
+    failure.__cause__ = error
+    return failure
+
+
+class _Started:
+    """Answers the caller when a session is up; when it is not, with the error that the session's own actor raised."""
+
+    __slots__ = ("_slot",)
+
+    def __init__(self, slot: Slot | None) -> None:
+        self._slot = slot
+
+    def done(self) -> bool:
+        return self._slot is None or self._slot.done()
+
+    def set_result(self, _: Any) -> None:
+        if self._slot is not None:
+            self._slot.set_result(None)
+
+    def set_exception(self, error: BaseException) -> None:
+        cause: BaseException | None = error
+        while isinstance(cause, ChildStartError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if self._slot is not None:
+            self._slot.set_exception(cause if isinstance(cause, JidokaError) else error)
+
+    def __await__(self) -> Any:
+        raise NotImplementedError

@@ -1,0 +1,219 @@
+"""The LLM orchestrator: runs one turn at a time with the session's model.
+
+The turn belongs to this actor, not to whoever asked for it: a client that goes away does not lose it. What the
+turn says is written by the context manager; this actor keeps nothing that a crash could lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anyio
+
+from jidoka.actors.actor import Actor
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
+from jidoka.actors.exits import ExitReason, text_of
+from jidoka.core.errors import InvalidMessage, InvalidTransition, JidokaError, ModelNotFound, TurnCancelled, TurnFailed, TurnInProgress
+from jidoka.core.events import EventType, live_event
+from jidoka.core.chunks import Chunk, LLMConfig
+from jidoka.core.messages import Context, Message
+from jidoka.core.status import SessionStatus
+from jidoka.sessions import requests as ask
+
+if TYPE_CHECKING:
+    from jidoka.actors.backend import Slot
+    from jidoka.sessions.feed import Feed
+    from jidoka.sessions.setup import SessionSetup
+
+class Turn:
+    """A turn that is under way."""
+
+    __slots__ = ("feed", "gate", "id", "is_cancelled", "prompt", "scope", "slot")
+
+    def __init__(self, prompt: ask.Prompt, slot: Slot | None) -> None:
+        self.id = prompt.turn_id
+        self.prompt = prompt
+        self.slot = slot
+        self.feed: Feed | None = prompt.feed
+        self.scope = anyio.CancelScope()
+        self.is_cancelled = False
+        # Set while the line is stopped: opened by the decision.
+        self.gate: anyio.Event | None = None
+
+    def settle(self, answer: Message | None, error: Exception | None) -> None:
+        """Tell whoever asked. Once."""
+        if self.feed is not None:
+            self.feed.end(answer, error)
+        if self.slot is None or self.slot.done():
+            return
+        if error is not None:
+            self.slot.set_exception(error)
+        else:
+            self.slot.set_result(answer)
+
+
+class Orchestrator(Actor):
+    """The session's one place where a model is called."""
+
+    mailbox_capacity: ClassVar[int] = 1_000
+
+    def __init__(self, setup: SessionSetup) -> None:
+        super().__init__()
+        self.setup = setup
+        self._turn: Turn | None = None
+
+    def on_start(self) -> None:
+        """A new incarnation ends the turn of the one before it."""
+        if self.restarts:
+            self._context().tell(ask.OrchestratorBack(self.restarts))
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case ask.Prompt():
+                return self._start_turn(message)
+            case ask.CancelTurn(turn_id):
+                return self._cancel(turn_id)
+            case ask.GoOn(approved):
+                return self._go_on(approved)
+            case _:
+                raise InvalidMessage(f"an orchestrator does not know {type(message).__name__}")
+
+    # --- one turn at a time ----------------------------------------------------------------------------------
+
+    def _start_turn(self, prompt: ask.Prompt) -> None:
+        if self._turn is not None:
+            raise TurnInProgress(self.setup.session_id)
+        # Whoever streams is answered at once, and hears the rest through the feed.
+        slot = self.answer_later() if prompt.feed is None else None
+        turn = self._turn = Turn(prompt, slot)
+        self.jidoka_cell.watch(self._end_with_me(turn))
+        self.start_soon(self._run, turn)
+
+    def _end_with_me(self, turn: Turn) -> Callable[[ExitReason], None]:
+        def ended(reason: ExitReason) -> None:
+            turn.settle(None, self._failure(turn, f"interrupted: {reason}"))
+
+        return ended
+
+    def _cancel(self, turn_id: str | None) -> bool:
+        turn = self._turn
+        if turn is None or (turn_id is not None and turn.id != turn_id):
+            return False
+        turn.is_cancelled = True
+        turn.scope.cancel()
+        return True
+
+    def _go_on(self, approved: bool) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if not approved:
+            self._cancel(turn.id)
+        elif turn.gate is not None:
+            turn.gate.set()
+            turn.gate = None
+
+    # --- the turn itself -------------------------------------------------------------------------------------
+
+    async def _run(self, turn: Turn) -> None:
+        answer: Message | None = None
+        error: Exception | None = None
+        try:
+            with turn.scope:
+                limit = turn.prompt.timeout
+                with anyio.move_on_after(limit) as clock:
+                    answer = await self._converse(turn)
+                if clock.cancelled_caught:
+                    error = CallTimeout(f"the turn took longer than {limit} s")
+        except JidokaError as refused:
+            error = refused
+        except Exception as failure:
+            error = self._failure(turn, text_of(failure))
+            error.__cause__ = failure
+        if answer is None:
+            error = self._why(turn, error)
+            await self._record_the_end(turn, error)
+        self._turn = None
+        turn.settle(answer, error)
+
+    def _failure(self, turn: Turn, error: str) -> TurnFailed:
+        return TurnFailed(f"the turn failed: {error}", session_id=self.setup.session_id, turn_id=turn.id, error=error)
+
+    def _why(self, turn: Turn, error: Exception | None) -> Exception:
+        if turn.is_cancelled:
+            return TurnCancelled(session_id=self.setup.session_id, turn_id=turn.id)
+        return error or self._failure(turn, "interrupted")
+
+    async def _record_the_end(self, turn: Turn, error: Exception) -> None:
+        if isinstance(error, TurnInProgress | InvalidTransition):
+            return
+        said = None if turn.is_cancelled else text_of(error)
+        await self._tell_context(ask.EndTurn(turn.id, said))
+
+    async def _converse(self, turn: Turn) -> Message:
+        config = self._llm_config()
+        model = self.setup.house.models.get(config.model)
+        if model is None:
+            raise ModelNotFound(config.model, known=tuple(self.setup.house.models))
+        start = await self._tell_context(ask.StartTurn(turn.id, turn.prompt.content, config.model))
+        if start.context is None:
+            assert start.answer is not None
+            return start.answer
+        text, usage = await self._listen(turn, model, start.context, config)
+        while True:
+            try:
+                return await self._tell_context(ask.CompleteTurn(turn.id, turn.prompt.content, text, usage))
+            except InvalidTransition as stopped:
+                if stopped.status is not SessionStatus.WAITING_INPUT:
+                    raise
+                await self._wait_for_a_person(turn)
+
+    @staticmethod
+    async def _wait_for_a_person(turn: Turn) -> None:
+        # Nothing is handled between the refusal and this line: the decision comes as a message, and finds the gate.
+        gate = turn.gate = anyio.Event()
+        await gate.wait()
+
+    async def _listen(self, turn: Turn, model: Any, context: Context, config: LLMConfig) -> tuple[str, dict[str, Any]]:
+        pieces: list[str] = []
+        usage: dict[str, Any] = {}
+        async for chunk in model.respond(context, config):
+            piece = chunk if isinstance(chunk, str) else chunk.text
+            if isinstance(chunk, Chunk) and chunk.usage is not None:
+                usage = chunk.usage.model_dump(exclude_none=True)
+            if piece:
+                pieces.append(piece)
+                self._say(turn, piece)
+        text = "".join(pieces)
+        if not text:
+            raise self._failure(turn, "the model said nothing")
+        return text, usage
+
+    def _say(self, turn: Turn, piece: str) -> None:
+        if turn.feed is not None:
+            turn.feed.push(piece)
+        hub, session_id = self.setup.house.hub, self.setup.session_id
+        if hub.is_heard(session_id):
+            world = self.setup.house.world
+            data = {"turn_id": turn.id, "text": piece}
+            hub.publish_live(live_event(session_id, EventType.OUTPUT_RECEIVED, data, id=world.new_id(), at=world.now()))
+
+    def _llm_config(self) -> LLMConfig:
+        llm = self.setup.llm
+        return llm if isinstance(llm, LLMConfig) else LLMConfig.model_validate(llm)
+
+    # --- the context manager ---------------------------------------------------------------------------------
+
+    def _context(self) -> Any:
+        supervisor = self.jidoka_cell.parent.owner
+        return supervisor.find("context_manager").cell_in(self.jidoka_cell.system).ref
+
+    async def _tell_context(self, request: Any) -> Any:
+        """What a turn writes is written once, however often the context manager is restarted meanwhile."""
+        while True:
+            try:
+                return await self._context().call(request, timeout=None)
+            except ActorRestarted:
+                continue
+

@@ -1,0 +1,249 @@
+"""The messages that a session's actors understand, each with the type of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jidoka.actors.request import Request
+from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
+from jidoka.sessions.feed import Feed
+
+# An entry to be: its type and its data.
+Draft = tuple[str, dict[str, Any]]
+
+# --- to the context manager: reading ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHistory(Request[list[Message]]):
+    after: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles(Request[list[ActiveFile]]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFileIndex(Request[dict[str, dict[str, Any]]]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWorking(Request[Any]):
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWorkingKeys(Request[list[str]]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext(Request[Context]):
+    include: tuple[str, ...]
+    max_messages: int | None = None
+    max_files: int | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStats(Request[ContextStats]):
+    pass
+
+
+# --- to the context manager: writing ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AddMessage(Request[Message]):
+    role: str
+    content: str
+    metadata: dict[str, Any]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearHistory(Request[None]):
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMetadata(Request[SessionInfo]):
+    patch: dict[str, Any]
+    expected_version: int | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddFile(Request[list[ActiveFile]]):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFile(Request[list[ActiveFile]]):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile(Request[dict[str, dict[str, Any]]]):
+    path: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PutWorking(Request[None]):
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWorking(Request[None]):
+    key: str
+
+
+# --- to the context manager: life ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BeginEnding(Request[None]):
+    """The session is terminating. Nothing more is taken."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend(Request[bool]):
+    """False when it is not idle any more, and nobody asked for it."""
+
+    is_automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wake(Request[None]):
+    """Out of idle, or out of a halt."""
+
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halt(Request[None]):
+    reason: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decide(Request[None]):
+    decision: str
+    note: str | None
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeInput(Request[None]):
+    text: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorBack(Request[None]):
+    """The orchestrator has a new incarnation: a turn of the one before it is over."""
+
+    restarts: int
+
+
+# --- to the context manager: turns --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartTurn(Request["TurnStart"]):
+    turn_id: str
+    content: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStart:
+    """What the model is to see, or the answer of a turn with the same key that is long done."""
+
+    context: Context | None
+    answer: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTurn(Request[Message]):
+    turn_id: str
+    content: str
+    answer: str
+    usage: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn(Request[None]):
+    """A turn that did not complete: failed with an error, or cancelled."""
+
+    turn_id: str
+    error: str | None
+
+
+# --- to the orchestrator ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt(Request[Message]):
+    turn_id: str
+    content: str
+    timeout: float | None = None
+    feed: Feed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTurn(Request[bool]):
+    turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """A person has decided: the turn that waits goes on, or is cancelled."""
+
+    approved: bool
+
+
+# --- to the manager -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSession(Request[None]):
+    session_id: str
+    born: Born
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """What a new session's first entry says, and the entries it may start with."""
+
+    data: dict[str, Any]
+    drafts: tuple[Draft, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Activate(Request[None]):
+    session_id: str
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateSession(Request[None]):
+    session_id: str
+    reason: str
+    purge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendSession(Request[None]):
+    session_id: str
+    is_automatic: bool = False
+
+

@@ -1,0 +1,89 @@
+"""The supervisor of all sessions. One session's crashes are counted against that session, and nobody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jidoka.actors.children import Child
+from jidoka.actors.dynamic import DynamicSupervisor
+from jidoka.actors.exits import ExitReason
+from jidoka.actors.restarts import Verdict
+from jidoka.actors.specs import ChildSpec
+from jidoka.actors.supervisor import Policy
+from jidoka.sessions.registry import Registry
+from jidoka.sessions.keeper import write_last_words
+from jidoka.sessions.supervisor import SessionSupervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jidoka.actors.backend import Slot
+    from jidoka.sessions.house import House
+    from jidoka.sessions.setup import SessionSetup
+
+TEMPLATE = ChildSpec("session", SessionSupervisor)
+
+
+class SessionsRoot(DynamicSupervisor):
+    """Owns every session's supervisor. It restarts one that was killed, and records the end of one that gave up."""
+
+    def __init__(self, house: House) -> None:
+        policy = Policy(max_restarts=house.defaults.max_restarts, within=house.defaults.within, budget="child")
+        super().__init__(TEMPLATE, policy=policy)
+        self.house = house
+        house.registry = Registry()
+        # Sessions whose failure is being written down: nobody may start them meanwhile.
+        self._failing: dict[str, list[Callable[[], object]]] = {}
+
+    # --- for the manager -------------------------------------------------------------------------------------
+
+    def start_session(self, setup: SessionSetup, slot: Slot) -> None:
+        """Start a session's actors, under the session's id."""
+        self.start_new(Child(self, TEMPLATE, setup.session_id, (setup,)), slot)
+
+    def on_child_up(self, child: Child) -> None:
+        """A session is there for everybody to find, as soon as it is up."""
+        self.house.registry.add(child.id, child)
+        super().on_child_up(child)
+
+    def remove(self, child: Child) -> None:
+        """A session is gone."""
+        super().remove(child)
+        self.house.registry.remove(child.id)
+
+    def when_recorded(self, session_id: str, then: Callable[[], object]) -> bool:
+        """Whether *session_id* has just failed: then *then* is called when that is written down."""
+        if session_id not in self._failing:
+            return False
+        self._failing[session_id].append(then)
+        return True
+
+    # --- deciding --------------------------------------------------------------------------------------------
+
+    def judge(self, child: Child, reason: ExitReason) -> Verdict:
+        """A supervisor that gave up has had its chances; one that crashed or was killed comes back."""
+        if reason.kind in {"crash", "killed", "abandoned"}:
+            return Verdict.START_AGAIN
+        self._failed(child, reason)
+        return Verdict.FORGET
+
+    def give_up(self, child: Child, reason: ExitReason) -> None:
+        """This session has crashed too often. The others go on."""
+        self._bury(child, reason)
+        self.remove(child)
+        self._failed(child, reason)
+
+    def _failed(self, child: Child, reason: ExitReason) -> None:
+        self._failing[child.id] = []
+        self.start_soon(self._record_failure, child.id, str(reason))
+
+    async def _record_failure(self, session_id: str, error: str) -> None:
+        try:
+            await write_last_words(self.house, session_id, error=error)
+        finally:
+            for go_on in self._failing.pop(session_id, ()):
+                go_on()
+
+    def add_from(self, args: tuple[Any, ...], kwargs: dict[str, Any], slot: Slot) -> None:
+        setup: SessionSetup = args[0]
+        self.start_session(setup, slot)

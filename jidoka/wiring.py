@@ -1,0 +1,82 @@
+"""Opens a house: picks the store, and starts the actors in the order in which they stand on each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from jidoka.actors.specs import ChildSpec
+from jidoka.actors.system import ActorSystem
+from jidoka.adapters.echo import EchoModel
+from jidoka.adapters.memory import MemoryStore
+from jidoka.core.errors import InvalidMessage
+from jidoka.core.filecache import FileCache
+from jidoka.hub.hub import EventHub
+from jidoka.sessions.house import House
+from jidoka.sessions.manager import SessionManager
+from jidoka.sessions.root import SessionsRoot
+
+if TYPE_CHECKING:
+    from jidoka.core.settings import Settings
+    from jidoka.ports.models import Model
+    from jidoka.ports.store import Store
+    from jidoka.ports.world import World
+
+
+def store_for(url: str | Store) -> Store:
+    """The store that *url* names. Raises InvalidMessage for one that nobody knows."""
+    if not isinstance(url, str):
+        return url
+    if url == "memory://":
+        return MemoryStore()
+    raise InvalidMessage(f"no store for {url!r}: this version knows memory://")
+
+
+@asynccontextmanager
+async def open_house(
+    store: str | Store,
+    *,
+    settings: Settings,
+    models: Mapping[str, Model] | None = None,
+    world: World | None = None,
+) -> AsyncIterator[House]:
+    """A running house. Leaving it ends every actor, then closes the hub and the store."""
+    async with AsyncExitStack() as stack:
+        opened = store_for(store)
+        await opened.open()
+        stack.push_async_callback(opened.close)
+        system = ActorSystem(world=world)
+        hub = EventHub(opened, system.world)
+        stack.callback(hub.close)
+        await stack.enter_async_context(system)
+        house = House(
+            system=system,
+            world=system.world,
+            store=opened,
+            hub=hub,
+            models={"echo": EchoModel(), **(models or {})},
+            defaults=settings.session_defaults(),
+            files=FileCache(),
+            max_sessions=settings.max_sessions,
+            call_timeout=settings.call_timeout,
+            max_context_tokens=settings.max_context_tokens,
+        )
+        await _start_actors(house)
+        yield house
+
+
+async def _start_actors(house: House) -> None:
+    top = await house.system.supervise(
+        [
+            ChildSpec("sessions", SessionsRoot, (house,), type="supervisor"),
+            # Its state is derived from the tree: it may come back as often as it has to.
+            ChildSpec("manager", SessionManager, (house,)),
+        ],
+        max_restarts=1_000_000,
+        within=1.0,
+    )
+    house.top = top
+    house.root = await top.child("sessions")  # pyright: ignore[reportAttributeAccessIssue]
+    house.manager = await top.child("manager")
+
