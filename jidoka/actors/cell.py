@@ -318,8 +318,8 @@ class Cell(Handling):
 
     def end(self, reason: ExitReason) -> None:
         """The actor's own decision, or its supervisor machinery's: end in order, after the present message."""
-        if self.state is not RUNNING or self._stopping is not None:
+        if self.state not in {STARTING, RUNNING} or self._stopping is not None:
             return
         self._stopping = reason
-        if not self.busy:
+        if self.state is RUNNING and not self.busy:
             self._work_off(self._obey())

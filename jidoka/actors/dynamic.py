@@ -7,6 +7,7 @@ from typing import Any
 
 from jidoka.actors.children import Child
 from jidoka.actors.errors import ChildNotFound, ChildStartError, InvalidChildSpec
+from jidoka.actors.exits import ExitReason
 from jidoka.actors.ref import ActorRef
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.supervisor import Policy, Supervisor
@@ -73,20 +74,19 @@ class DynamicSupervisor(Supervisor):
             self._ended_already(id, slot)
             return
 
-        def ended() -> None:
-            self.remove(child)
-            if not slot.done():
-                slot.set_result(None)
-
         child.returning = False
         child.held = True
-        self.finish(child, ended)
+        self.finish(child, lambda: None if slot.done() else slot.set_result(None))
 
     def _ended_already(self, id: str, slot: Any) -> None:
         prefix, _, number = id.rpartition("-")
         if prefix != self.template.id or not number.isdigit() or int(number) > self._number:
             raise ChildNotFound(f"no child {id!r}")
         slot.set_result(None)
+
+    def _bury(self, child: Child, reason: ExitReason) -> None:
+        super()._bury(child, reason)
+        self.remove(child)
 
     def bring_down(self, then: Callable[[], object]) -> None:
         """End every child at once, each in its own time, then go on."""

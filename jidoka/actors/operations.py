@@ -34,6 +34,7 @@ class Operations:
         begin: Callable[[Child, Callable[[BaseException | None], object]], None]
         finish: Callable[[Child, Callable[[], object]], None]
         remove: Callable[[Child], None]
+        others_waiting_for: Callable[[Child], Callable[[], object] | None]
         _bury: Callable[..., None]
         _forget_timer: Callable[[Child], None]
 
@@ -140,7 +141,10 @@ class Operations:
             else:
                 slot.set_result(None)
 
+        go_on = self.others_waiting_for(child)
         self.finish(child, ended)
+        if go_on is not None:
+            go_on()
 
     def revive_child(self, id: str, slot: Slot) -> None:
         """Start a child that is ended. A failure costs nothing of the budget."""
@@ -170,7 +174,7 @@ class Operations:
         slot.set_result(None)
 
     def _refuse_busy(self, child: Child) -> None:
-        if child.is_waiting:
+        if child.is_waiting or (self._plan is not None and child in self._plan.starts):
             raise ChildStartError(child.id, "restarting")
         if child.is_alive:
             assert child.cell is not None

@@ -25,7 +25,7 @@ class Plan:
     ignores its start is not a failure.
     """
 
-    __slots__ = ("_done", "_is_cancelled", "_is_stepping", "_is_waiting", "_start", "_stop", "starts", "stops")
+    __slots__ = ("_current", "_done", "_is_cancelled", "_is_stepping", "_is_waiting", "_start", "_stop", "starts", "stops")
 
     def __init__(
         self, stops: Sequence[Child], starts: Sequence[Child], *, stop: Stop, start: Start, done: Done
@@ -35,6 +35,8 @@ class Plan:
         self._stop = stop
         self._start = start
         self._done = done
+        # The child whose start is under way.
+        self._current: Child | None = None
         self._is_waiting = False
         self._is_stepping = False
         self._is_cancelled = False
@@ -63,8 +65,8 @@ class Plan:
                 self._stop(self.stops.pop(), self._stopped)
             elif self.starts:
                 self._is_waiting = True
-                child = self.starts.pop()
-                self._start(child, lambda error, child=child: self._started(child, error))
+                self._current = self.starts.pop()
+                self._start(self._current, self._started)
             else:
                 self._is_waiting = True
                 self._is_stepping = False
@@ -76,11 +78,15 @@ class Plan:
         self._is_waiting = False
         self.go()
 
-    def _started(self, child: Child, error: BaseException | None) -> None:
+    def _started(self, error: BaseException | None) -> None:
         if self._is_cancelled:
             return
-        if error is not None and not isinstance(error, Ignore):
-            self._done(child, error)
-            return
+        if error is not None:
+            child = self._current
+            assert child is not None
+            # A child that somebody ended while it was coming up is no failure of the plan.
+            if not child.held and not isinstance(error, Ignore):
+                self._done(child, error)
+                return
         self._is_waiting = False
         self.go()

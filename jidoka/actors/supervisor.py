@@ -28,7 +28,6 @@ from jidoka.actors.restarts import (
     judge,
 )
 from jidoka.actors.specs import ChildSpec, check_specs
-from jidoka.actors.states import RUNNING
 from jidoka.actors.supervisor_ref import SupervisorRef
 
 if TYPE_CHECKING:
@@ -143,14 +142,18 @@ class Supervisor(Operations, Actor):
         self._plan.go()
 
     def _begin_in_turn(self, child: Child, then: Callable[[BaseException | None], object]) -> None:
-        # A child that somebody ended while it was coming up is no failure of the plan.
-        self.begin(child, lambda error: then(None if child.held else error))
+        if self.children.get(child.id) is not child or (child.held and not self.policy.otp_strict):
+            then(None)
+            return
+        self.begin(child, then)
 
-    def _plan_is_done(self) -> None:
+    def _plan_is_done(self, first: Callable[[], object] | None = None) -> None:
         self._plan = None
         late, self._late = self._late, None
+        if first is not None:
+            first()
         for child, reason in late or ():
-            self._exited(child, reason)
+            self._notice(child, reason)
 
     # --- starting and ending one child ---------------------------------------------------------------
 
@@ -205,11 +208,13 @@ class Supervisor(Operations, Actor):
 
     def on_child_up(self, child: Child) -> None:
         """A child has come up."""
-        self._forget_timer(child)
+        if child.timer is not None:
+            self._forget_timer(child)
         then, child.on_started = child.on_started, None
         if then is not None:
             then(None)
-        child.settle()
+        if child.settled is not None:
+            child.settle()
 
     def on_child_failed(self, child: Child, error: BaseException) -> None:
         """A child did not come up."""
@@ -231,11 +236,8 @@ class Supervisor(Operations, Actor):
             self._ended_as_asked(child, reason)
         elif self.is_ending:
             self._bury(child, reason)
-        elif self._plan is not None:
-            if not self._plan.covers(child):
-                self._late = [*(self._late or ()), (child, reason)]
         else:
-            self._exited(child, reason)
+            self._notice(child, reason)
 
     def _ended_as_asked(self, child: Child, reason: ExitReason) -> None:
         then, child.on_down = child.on_down, None
@@ -246,6 +248,12 @@ class Supervisor(Operations, Actor):
         child.settle()
 
     # --- deciding ------------------------------------------------------------------------------------
+
+    def _notice(self, child: Child, reason: ExitReason) -> None:
+        if self._plan is None:
+            self._exited(child, reason)
+        elif not self._plan.covers(child):
+            self._late = [*(self._late or ()), (child, reason)]
 
     def _exited(self, child: Child, reason: ExitReason) -> None:
         if self.is_ending or self.children.get(child.id) is not child or not child.is_waiting:
@@ -317,8 +325,14 @@ class Supervisor(Operations, Actor):
     def _retry(self, what: tuple[Child, Callable[[], object]]) -> None:
         child, again = what
         child.timer = None
-        if not self.is_ending and self.jidoka_cell.state is RUNNING:
+        if not self.is_ending:
             again()
+
+    def others_waiting_for(self, child: Child) -> Callable[[], object] | None:
+        """The restart of a group that waits for *child*'s next try."""
+        if self.policy.strategy == "one_for_one" or child.timer is None or child.timer[2] != self._retry:
+            return None
+        return child.timer[3][1]
 
     # --- restarting a group --------------------------------------------------------------------------
 
@@ -350,8 +364,10 @@ class Supervisor(Operations, Actor):
             other.returning = True
 
         def stopped(_child: Child | None, _error: BaseException | None) -> None:
-            self._plan_is_done()
-            self._try_later(child, error, lambda: self._again([o for o in rest if o.id in self.children], rest))
+            def again() -> None:
+                self._again([other for other in rest if self.children.get(other.id) is other], rest)
+
+            self._plan_is_done(lambda: self._try_later(child, error, again))
 
         self._carry_out([other for other in rest if other is not child], (), stopped)
 

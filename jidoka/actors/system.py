@@ -24,12 +24,12 @@ from jidoka.actors.supervisor import Supervisor, policy_of
 from jidoka.actors.supervisor_ref import SupervisorRef
 from jidoka.actors.threads import cell_for
 from jidoka.actors.timers import Timers
+from jidoka.ports.world import SystemWorld, World
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from jidoka.actors.threaded import ThreadedSystem
-    from jidoka.ports.world import World
 
 A = TypeVar("A", bound=Actor)
 
@@ -47,9 +47,7 @@ class ActorSystem:
         self, *, name: str = "jidoka", world: World | None = None, patience: float = 5.0, grace: float = 1.0
     ) -> None:
         if world is None:
-            from jidoka.actors.worlds import real_world
-
-            world = real_world()
+            world = SystemWorld()
         self.name = name
         self.world = world
         self.patience = patience
@@ -67,6 +65,9 @@ class ActorSystem:
         self._top: dict[Cell, Slot | None] = {}
         self._abandoned: dict[Any, float] = {}
         self._around: Any = None
+        self._host: TaskGroup
+        # Around the orderly end. Cancelled when nobody is left to carry it out.
+        self._leaving = anyio.CancelScope(shield=True)
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}: {self.cells} actors{'' if self.is_running else ', not running'}>"
@@ -83,32 +84,42 @@ class ActorSystem:
     async def __aenter__(self) -> Self:
         self.backend = Backend()
         self.thread = threading.get_ident()
-        # Whatever happens to the program around it, the system goes down in order.
-        self._shield = anyio.CancelScope(shield=True)
-        self._shield.__enter__()
-        self.tasks = anyio.create_task_group()
-        await self.tasks.__aenter__()
-        self.scheduler = Scheduler(self.backend, self.tasks)
-        self._inbound = Inbound(self.backend, self.scheduler)
-        self.is_running = True
         self._around = current.around.set(self)
+        self._host = anyio.create_task_group()
+        await self._host.__aenter__()
+        is_up = anyio.Event()
+        self._host.start_soon(self._keep_running, is_up)
+        with anyio.CancelScope(shield=True):
+            await is_up.wait()
         current.running.append(self)
-        self.tasks.start_soon(self.timers.run)
-        self.tasks.start_soon(self.scheduler.run)
         return self
+
+    async def _keep_running(self, is_up: anyio.Event) -> None:
+        # Shielded: when the program around is cancelled, its block is, and the actors still go down in order.
+        try:
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as self.tasks:
+                    self.scheduler = Scheduler(self.backend, self.tasks)
+                    self._inbound = Inbound(self.backend, self.scheduler)
+                    self.tasks.start_soon(self.timers.run)
+                    self.tasks.start_soon(self.scheduler.run)
+                    self.is_running = True
+                    is_up.set()
+        finally:
+            self.is_running = False
+            self._leaving.cancel()
 
     async def __aexit__(self, *exc_info: Any) -> None:
         try:
-            await self.shut_down()
+            with self._leaving:
+                await self.shut_down()
         finally:
             self.is_running = False
             current.running.remove(self)
             current.around.reset(self._around)
             self.tasks.cancel_scope.cancel()
-            try:
-                await self.tasks.__aexit__(None, None, None)
-            finally:
-                self._shield.__exit__(None, None, None)
+            # Not told of the block's own error, which it would wrap.
+            await self._host.__aexit__(None, None, None)
 
     async def shut_down(self) -> None:
         """End every actor, the last started first. A second call is less patient: it kills what is left."""
@@ -136,8 +147,7 @@ class ActorSystem:
         One that raises `Ignore` gives a ref that is dead. A caller that is cancelled leaves nothing behind.
         """
         cell = self._new_top(cls, args, kwargs)
-        await self._started(cell)
-        return cell.ref
+        return await self._started(cell)
 
     async def supervise(self, children: Iterable[ChildSpec | Mapping[str, Any]], **options: Any) -> SupervisorRef:
         """Start a supervisor with its children; back when all of them are up.
@@ -148,8 +158,7 @@ class ActorSystem:
         policy = policy_of(options)
         specs = check_specs(children, auto_shutdown=policy.auto_shutdown)
         cell = self._new_top(Supervisor, (specs,), {"policy": policy})
-        await self._started(cell)
-        return cell.ref  # pyright: ignore[reportReturnType]
+        return await self._started(cell)  # pyright: ignore[reportReturnType]
 
     async def supervise_dynamic(
         self, template: ChildSpec | Mapping[str, Any], *, max_children: int | None = None, **options: Any
@@ -158,8 +167,7 @@ class ActorSystem:
         options = {"max_children": max_children, "policy": policy_of(options)}
         DynamicSupervisor(template, **options)
         cell = self._new_top(DynamicSupervisor, (template,), options)
-        await self._started(cell)
-        return cell.ref  # pyright: ignore[reportReturnType]
+        return await self._started(cell)  # pyright: ignore[reportReturnType]
 
     def adopt(self, actor: A) -> ActorRef[A]:
         """Pykka's way in: take an actor that is made already. Safe from any thread."""
@@ -186,7 +194,8 @@ class ActorSystem:
             raise ChildStartError(cls.__name__, "shutdown")
         return cell_for(self, self, cls, args, kwargs)
 
-    async def _started(self, cell: Cell) -> None:
+    async def _started(self, cell: Cell) -> ActorRef[Any]:
+        ref = cell.ref
         slot = self._top[cell] = self.backend.new_slot()
         cell.start()
         try:
@@ -198,6 +207,7 @@ class ActorSystem:
             if isinstance(error, ChildStartError):
                 raise error
             raise ChildStartError(cell.name, text_of(error)) from error
+        return ref
 
     # --- the parent of the actors that no supervisor owns --------------------------------------------
 

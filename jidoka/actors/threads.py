@@ -30,7 +30,8 @@ def cell_for(
     kwargs: dict[str, Any] | None,
 ) -> Cell:
     """A place for an actor of *cls*: on the loop, or the loop's side of a thread."""
-    if issubclass(cls, Actor):
+    # Asked of every child that is started: issubclass() of an abstract class is slow.
+    if hasattr(cls, "mailbox_capacity"):
         return Cell(system, parent, cls, args, kwargs)
     return Cell(system, parent, Bridge, (cls, args, kwargs or {}))
 

@@ -15,6 +15,9 @@ from jidoka.core.errors import InvalidMessage, JidokaError
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+# Recorded dialogues have turns in which nothing was said. A message cannot be empty: this stands for it.
+NOTHING_SAID = " "
+
 Turn = tuple[str, str]
 
 
@@ -67,8 +70,7 @@ def _turns(turns: Any) -> Iterable[Turn]:
             raise InvalidMessage("a turn must be [role, text]")
         role, text = turn  # pyright: ignore[reportUnknownVariableType]
         checks.role(role)
-        checks.content(text)
-        yield role, text
+        yield role, checks.content(text or NOTHING_SAID if isinstance(text, str) else text)
 
 
 def compare(expected: Sequence[Turn], stored: Sequence[Turn]) -> Differences:

@@ -70,6 +70,10 @@ class SessionState(Head):
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise unreadable(self.session_id, entry) from error
 
+    def adopt(self, head: Head) -> None:
+        """Begin with *head*, of a journal whose entries have no content."""
+        head._copy_into(self)  # pyright: ignore[reportPrivateUsage]
+
     def copy(self) -> SessionState:
         """One that goes its own way from here."""
         other = SessionState.__new__(SessionState)

@@ -78,7 +78,12 @@ class ContextManager(Writes, TurnRecords, Actor):
         if head.epoch != 1:
             # The id was used before, and purged.
             entries = [entry._replace(epoch=head.epoch) for entry in entries]
-        self._apply(entries)
+        if born.drafts:
+            self._apply(entries)
+        else:
+            # Nothing but the head: the store has just added that up.
+            self.state.adopt(head)
+            self.setup.house.hub.publish(self.setup.session_id, entries)
 
     async def _recover(self) -> None:
         store, session_id = self.setup.house.store, self.setup.session_id
