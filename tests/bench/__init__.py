@@ -1,0 +1,1 @@
+"""Measurements: jidoka beside its peers, on the same work, in the same run."""

@@ -1,0 +1,57 @@
+"""`python -m tests.bench`: measure jidoka and its peers, and show the figures. None of them is a pass or a failure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rich.console import Console
+
+from tests.bench.harness import measure
+from tests.bench.report import Measured, as_json, show
+from tests.bench.rows import WORKS, chosen
+
+RUNS = 3
+
+
+def parsed() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    names = ", ".join(work.name for work in WORKS)
+    parser.add_argument("--rows", default="", metavar="NAME,…", help=f"only these: {names}, or single rows of them")
+    parser.add_argument("--quick", action="store_true", help="one run of each at a small size")
+    parser.add_argument("--no-peers", action="store_true", help="jidoka alone")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Exit status 0: measured; 2: bad input."""
+    options = parsed()
+    try:
+        works = chosen([name.strip() for name in options.rows.split(",") if name.strip()])
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    err = Console(stderr=True)
+    found: list[Measured] = []
+    with err.status("measuring") as status:
+        for work, rows in works:
+            outcomes = measure(
+                work,
+                quick=options.quick,
+                peers=not options.no_peers,
+                runs=1 if options.quick else RUNS,
+                say=status.update,
+            )
+            found.append(Measured(work, rows, outcomes))
+    if options.json:
+        print(json.dumps(as_json(found, quick=options.quick), ensure_ascii=False))
+    else:
+        show(found, Console(), quick=options.quick)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
