@@ -14,6 +14,7 @@ from jidoka.sessions import requests as ask
 if TYPE_CHECKING:
     from jidoka.sessions.door import Door
 
+
 async def give_birth(door: Door, session_id: str, born: ask.Born) -> None:
     """Create a session and wait until it is active. Raises SessionExists, SessionLimitReached."""
     manager = door.house.manager

@@ -11,8 +11,8 @@ from jidoka.births import give_birth, import_of
 from jidoka.core import checks
 from jidoka.core.config import SUPERVISION
 from jidoka.core.errors import InvalidMessage, JidokaError, ModelNotFound
-from jidoka.core.pages import Page
 from jidoka.core.messages import SessionInfo
+from jidoka.core.pages import Page
 from jidoka.core.status import SessionStatus
 from jidoka.core.views import Health, Stats, TreeNode
 from jidoka.session import Session
@@ -22,6 +22,7 @@ from jidoka.sessions.looks import health_of, stats_of, tree_of
 from jidoka.wiring import open_house
 
 if TYPE_CHECKING:
+    from jidoka.core.filecache import FileCache
     from jidoka.core.messages import Message
     from jidoka.core.settings import Settings
     from jidoka.hub.subscription import Subscription
@@ -92,6 +93,11 @@ class Client:
     def house(self) -> House:
         """What runs behind it."""
         return self.door.house
+
+    @property
+    def files(self) -> FileCache:
+        """Contents of files, by session and path. A session's are forgotten when it ends or is suspended."""
+        return self.house.files
 
     # --- sessions --------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
     from jidoka.hub.subscription import Subscription
     from jidoka.sessions.door import Door
+
 
 class Session:
     """One conversation. Every method raises SessionNotFound, SessionTerminated or SessionFailed where that is so."""
@@ -106,7 +107,7 @@ class Session:
         checks.role(role)
         checks.content(content)
         known = checks.json_object(metadata, field="metadata")
-        key = self._door.new_key() if idempotency_key is None else checks.idempotency_key(idempotency_key)
+        key = checks.idempotency_key(idempotency_key) or self._door.new_key()
         return await self._context(ask.AddMessage(role, content, known, key))
 
     async def get_history(self, *, after: int = 0, limit: int | None = None) -> list[Message]:
@@ -122,7 +123,9 @@ class Session:
 
     # --- turns -----------------------------------------------------------------------------------------------
 
-    async def prompt(self, content: str, *, idempotency_key: str | None = None, timeout: float | None = None) -> Message:
+    async def prompt(
+        self, content: str, *, idempotency_key: str | None = None, timeout: float | None = None
+    ) -> Message:
         """One turn of the session's model; the final message. A caller that goes away does not end the turn.
 
         Raises TurnInProgress, TurnCancelled, TurnFailed, ModelNotFound, CallTimeout after *timeout* seconds.
@@ -140,7 +143,7 @@ class Session:
     @asynccontextmanager
     async def stream(
         self, content: str, *, idempotency_key: str | None = None, timeout: float | None = None
-    ) -> AsyncIterator[TurnStream]:
+    ) -> AsyncGenerator[TurnStream]:
         """One turn, piece by piece: `async with session.stream(…) as turn: async for text in turn`.
 
         `turn.message` is the final message. Leaving before the end cancels the turn.
@@ -281,5 +284,3 @@ class Session:
     async def _context(self, request: Any) -> Any:
         checks.session_id(self.id)
         return await self._door.context(self.id, request)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
@@ -50,7 +50,7 @@ def blocking_context(
 
     @functools.wraps(method)
     @contextmanager
-    def enter(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+    def enter(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Generator[Any]:
         context = self.portal.call(functools.partial(_made, method, self.inner, *args, **kwargs))
         with self.portal.wrap_async_context_manager(context) as opened:
             yield SyncIterator(opened, self.portal)

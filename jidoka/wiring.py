@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ async def open_house(
     settings: Settings,
     models: Mapping[str, Model] | None = None,
     world: World | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House]:
     """A running house. Leaving it ends every actor, then closes the hub and the store."""
     async with AsyncExitStack() as stack:
         opened = store_for(store)
@@ -57,8 +57,9 @@ async def open_house(
             hub=hub,
             models={"echo": EchoModel(), **(models or {})},
             defaults=settings.session_defaults(),
-            files=FileCache(),
+            files=FileCache(session_items=settings.file_cache_items, session_bytes=settings.file_cache_bytes),
             max_sessions=settings.max_sessions,
+            mailbox=settings.mailbox,
             call_timeout=settings.call_timeout,
             max_context_tokens=settings.max_context_tokens,
         )
@@ -79,4 +80,3 @@ async def _start_actors(house: House) -> None:
     house.top = top
     house.root = await top.child("sessions")  # pyright: ignore[reportAttributeAccessIssue]
     house.manager = await top.child("manager")
-

@@ -283,11 +283,15 @@ class Supervisor(Operations, Actor):
         now = self.jidoka_cell.system.timers.clock()
         if self.policy.budget == "child" and not self.policy.otp_strict:
             if child.budget is None:
-                child.budget = self.policy.new_budget()
+                child.budget = self.new_budget(child)
             return child.budget.spend(now)
         if self._budget is None:
             self._budget = self.policy.new_budget()
         return self._budget.spend(now)
+
+    def new_budget(self, child: Child) -> Budget:
+        """What *child* may use up by itself. Subclasses may know better."""
+        return self.policy.new_budget()
 
     def give_up(self, child: Child, reason: ExitReason) -> None:
         """Too many restarts: end, and let the parent decide. OTP calls this a shutdown; here it is abnormal (DV6)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -32,7 +32,7 @@ def cell_for(
     """A place for an actor of *cls*: on the loop, or the loop's side of a thread."""
     # Asked of every child that is started: issubclass() of an abstract class is slow.
     if hasattr(cls, "mailbox_capacity"):
-        return Cell(system, parent, cls, args, kwargs)
+        return Cell(system, parent, cast("type[Actor]", cls), args, kwargs)
     return Cell(system, parent, Bridge, (cls, args, kwargs or {}))
 
 

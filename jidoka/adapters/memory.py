@@ -43,7 +43,7 @@ class _Journal:
 class MemoryStore:
     """A `Store` without a file. Its methods never suspend."""
 
-    never_waits: Final = True
+    never_waits: bool = True
 
     def __init__(self) -> None:
         self._journals: dict[str, _Journal] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from random import Random
@@ -119,7 +119,7 @@ class Killer:
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def _few_collections() -> Generator[None]:
     """Nothing that a replay makes is garbage before its end: look for garbage less often."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)

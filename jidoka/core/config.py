@@ -34,8 +34,6 @@ class SessionConfig:
     suspend_after: float = 1800.0
     max_files: int = 50
     max_context_items: int = 50
-    file_cache_items: int = 100
-    file_cache_bytes: int = 10_000_000
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -91,8 +89,6 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "suspend_after": _seconds,
     "max_files": _at_least(1),
     "max_context_items": _at_least(0),
-    "file_cache_items": _at_least(0),
-    "file_cache_bytes": _at_least(0, 10**12),
 }
 
 assert _CHECKS.keys() == {field.name for field in fields(SessionConfig)}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
 from jidoka.core import checks
+from jidoka.core.config import SessionConfig
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, InvalidMessage, InvalidSessionId, JidokaError
 from jidoka.core.events import EventType
+from jidoka.core.frozen import thaw
 from jidoka.core.heads import Head
 from jidoka.core.state import SessionState
 
@@ -54,7 +57,7 @@ def export_document(head: Head, entries: Iterable[Entry]) -> dict[str, Any]:
                 "seq": entry.seq,
                 "type": str(entry.type),
                 "at": entry.at.isoformat(),
-                "data": json.loads(json.dumps(entry.data)),
+                "data": thaw(entry.data),
                 "key": entry.key,
                 "epoch": entry.epoch,
             }
@@ -68,10 +71,10 @@ def parse_document(document: Any) -> Document:
 
     Raises InvalidMessage for what is neither, CorruptRecord with its place for a damaged one.
     """
-    if isinstance(document, str | bytes):
+    if isinstance(document, str | bytes | bytearray):
         try:
             document = json.loads(document)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptRecord(f"not JSON: {error}", place="document") from error
     if not isinstance(document, Mapping):
         raise InvalidMessage(f"a document is a JSON object, not {type(document).__name__}", field="document")
@@ -83,33 +86,7 @@ def parse_document(document: Any) -> Document:
     raise InvalidMessage("neither an exported session nor a session file of seed 001", field="document")
 
 
-def _exported(document: Mapping[str, Any]) -> Document:
-    if document.get("version") != VERSION:
-        raise InvalidMessage(f"this jidoka reads version {VERSION}, not {document.get('version')!r}", field="version")
-    entries = document.get("entries")
-    if not isinstance(entries, list) or not entries:
-        raise CorruptRecord("there are no entries", place="entries")
-    journal = [_entry(number, cast("Any", raw)) for number, raw in enumerate(cast("list[Any]", entries), start=1)]
-    state = SessionState.of(str(document.get("session_id")), journal)
-    data = {
-        "owner": state.owner,
-        "metadata": state.metadata,
-        "llm_config": state.llm_config,
-        "config": state.config,
-        "imported": {"session_id": state.session_id, "seq": state.seq},
-    }
-    return Document(_id_or_none(document.get("session_id")), data, tuple(carried(journal)))
-
-
-def _entry(number: int, raw: Any) -> Entry:
-    try:
-        data = checks.json_object(raw["data"], field="data")
-        return Entry(raw["seq"], EventType(raw["type"]), datetime.fromisoformat(raw["at"]), data)
-    except (JidokaError, ValueError, TypeError, KeyError) as error:
-        raise CorruptRecord(f"cannot be read: {error}", place=f"entry {number}") from error
-
-
-def carried(entries: Iterable[Entry]) -> Iterable[Draft]:
+def carried(entries: Iterable[Entry]) -> Iterator[Draft]:
     """What a new session takes over of *entries*, with the time at which it was said."""
     for entry in entries:
         if entry.type not in CARRIED or entry.data.get("part") == "metadata":
@@ -120,23 +97,141 @@ def carried(entries: Iterable[Entry]) -> Iterable[Draft]:
         yield entry.type, data
 
 
+@contextmanager
+def _reading(place: str) -> Generator[None]:
+    """Whatever is wrong in here is wrong at *place*."""
+    try:
+        yield
+    except KeyError as error:
+        raise CorruptRecord(f"{error} is missing", place=place) from error
+    except (JidokaError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptRecord(f"cannot be read: {error}", place=place) from error
+
+
+def _exported(document: Mapping[str, Any]) -> Document:
+    if document.get("version") != VERSION:
+        raise InvalidMessage(
+            f"this jidoka reads version {VERSION}, not {document.get('version')!r:.40}", field="version"
+        )
+    entries = document.get("entries")
+    if not isinstance(entries, list) or not entries:
+        raise CorruptRecord("there are none", place="entries")
+    journal = [_entry(number, raw) for number, raw in enumerate(cast("list[Any]", entries), start=1)]
+    state = SessionState.of(str(document.get("session_id")), journal)
+    with _reading("entry 1"):
+        SessionConfig().with_options(state.config)
+        data = {
+            "owner": checks.owner(state.owner),
+            "metadata": state.metadata,
+            "llm_config": state.llm_config,
+            "config": state.config,
+            "imported": {"session_id": state.session_id, "seq": state.seq},
+        }
+    return Document(_id_or_none(document.get("session_id")), data, tuple(carried(journal)))
+
+
+def _entry(number: int, raw: Any) -> Entry:
+    with _reading(f"entry {number}"):
+        data = checks.json_object(raw["data"], field="data")
+        entry = Entry(checks.count(raw["seq"], field="seq"), EventType(raw["type"]), _time(raw["at"]), data)
+        look = _LOOKS.get(entry.type)
+        if look is not None:
+            look(data)
+        if (number == 1) is not (entry.type == EventType.SESSION_CREATED):
+            raise ValueError("a journal begins with session_created, once")
+        return entry
+
+
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(value)
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return time
+
+
+# --- what a journal from outside has to look like: the doors' checks, on what is carried over -----
+
+
+def _look_at_birth(data: Mapping[str, Any]) -> None:
+    for name in ("metadata", "llm_config", "config"):
+        checks.json_object(data.get(name), field=name)
+
+
+def _look_at_message(data: Mapping[str, Any]) -> None:
+    checks.role(data["role"])
+    checks.content(data["content"])
+    checks.text(data["id"], field="id")
+    checks.json_object(data.get("metadata"), field="metadata")
+    if "at" in data:
+        _time(data["at"])
+
+
+def _look_at_file(data: Mapping[str, Any]) -> None:
+    checks.path(data["path"])
+
+
+def _look_at_update(data: Mapping[str, Any]) -> None:
+    match data["part"]:
+        case "metadata":
+            checks.json_object(data["patch"], field="patch")
+            checks.count(data["version"], field="version", least=1)
+        case "file_index":
+            checks.path(data["path"])
+            checks.json_object(data["metadata"], field="metadata")
+        case "working_context":
+            checks.context_key(data["key"])
+            if data["op"] not in {"put", "delete"} or (data["op"] == "put" and "value" not in data):
+                raise ValueError("neither put with a value nor delete")
+        case _:
+            raise ValueError("an unknown part")
+
+
+_LOOKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
+    str(EventType.SESSION_CREATED): _look_at_birth,
+    str(EventType.CONVERSATION_ADDED): _look_at_message,
+    str(EventType.FILE_ADDED): _look_at_file,
+    str(EventType.FILE_REMOVED): _look_at_file,
+    str(EventType.CONTEXT_UPDATED): _look_at_update,
+}
+
+
+# --- the file of seed 001 -------------------------------------------------------------------------
+
+
 def _from_seed_001(document: Mapping[str, Any]) -> Document:
     history = document["conversation_history"]
     if not isinstance(history, list):
         raise CorruptRecord("is not a list", place="conversation_history")
-    drafts = [_message(number, raw) for number, raw in enumerate(cast("list[Any]", history))]
-    metadata = checks.json_object(document.get("metadata") or {}, field="metadata")
-    data = {"owner": None, "metadata": metadata, "llm_config": {}, "config": {}, "imported": {"format": "seed 001"}}
+    drafts = [_said(number, raw) for number, raw in enumerate(cast("list[Any]", history))]
+    with _reading("metadata"):
+        metadata = checks.json_object(document.get("metadata"), field="metadata")
+    source = {"format": "seed 001", "session_id": document.get("session_id"), "saved_at": document.get("saved_at")}
+    with _reading("document"):
+        imported = checks.json_object(source, field="imported")
+    data = {"owner": None, "metadata": metadata, "llm_config": {}, "config": {}, "imported": imported}
     return Document(_id_or_none(document.get("session_id")), data, tuple(drafts))
 
 
-def _message(number: int, raw: Any) -> Draft:
-    try:
-        role, content = checks.role(raw["role"]), checks.content(raw["content"])
-    except (JidokaError, TypeError, KeyError) as error:
-        raise CorruptRecord(f"cannot be read: {error}", place=f"conversation_history[{number}]") from error
-    data = {"id": f"message_{number + 1}", "role": role, "content": content, "metadata": {}}
+def _said(number: int, raw: Any) -> Draft:
+    metadata: dict[str, Any] = {}
+    with _reading(f"conversation_history[{number}]"):
+        content = raw["content"]
+        if isinstance(content, list):
+            # Blocks: their text is what was said, and all of them are kept.
+            metadata = {"content_blocks": checks.json_value(content, field="content")}
+            content = _text_of(cast("list[Any]", content))
+        data = {
+            "id": f"message_{number + 1}",
+            "role": checks.role(raw["role"]),
+            "content": checks.content(content),
+            "metadata": metadata,
+        }
     return EventType.CONVERSATION_ADDED, data
+
+
+def _text_of(blocks: list[Any]) -> str:
+    texts = [block["text"] for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+    return "\n".join(texts) or json.dumps(blocks)
 
 
 def _id_or_none(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""File contents that sessions have looked at: one cache, keyed by session and path, bounded in number and size."""
+"""File contents that sessions have looked at, keyed by session and path, bounded for each session and in all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Final
 
 MAX_ITEMS: Final = 10_000
 MAX_BYTES: Final = 100_000_000
+SESSION_ITEMS: Final = 100
+SESSION_BYTES: Final = 10_000_000
 
-Key = tuple[str | None, str]
+Owner = str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,59 +34,92 @@ class CacheStats:
     evicted: int
 
 
-class FileCache:
-    """What a session caches, only that session sees; `session_id=None` is everybody's. The least used go first."""
+class _Shelf:
+    """What one session has cached, the least used first."""
 
-    def __init__(self, *, max_items: int = MAX_ITEMS, max_bytes: int = MAX_BYTES) -> None:
-        self._files: OrderedDict[Key, CachedFile] = OrderedDict()
-        self._paths: dict[str | None, set[str]] = {}
+    __slots__ = ("bytes", "files")
+
+    def __init__(self) -> None:
+        self.files: OrderedDict[str, CachedFile] = OrderedDict()
+        self.bytes = 0
+
+
+class FileCache:
+    """What a session caches, only that session sees; `session_id=None` is everybody's.
+
+    A session that has too much loses what it used least; when there is too much in all, the session that has not
+    cached anything for longest loses first.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_items: int = SESSION_ITEMS,
+        session_bytes: int = SESSION_BYTES,
+        max_items: int = MAX_ITEMS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._shelves: OrderedDict[Owner, _Shelf] = OrderedDict()
+        self._session_items = session_items
+        self._session_bytes = session_bytes
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._bytes = self._hits = self._misses = self._evicted = 0
+        self._items = self._bytes = self._hits = self._misses = self._evicted = 0
 
-    def cache_file(self, path: str, content: str, *, session_id: str | None = None, mtime: float = 0.0) -> CachedFile:
-        """Keep *content*. A file that is larger than the whole cache is not kept."""
+    def cache_file(self, path: str, content: str, *, session_id: Owner = None, mtime: float = 0.0) -> CachedFile:
+        """Keep *content*. A file that is larger than a session's whole share is not kept."""
         file = CachedFile(content, mtime, len(content.encode("utf-8", "surrogatepass")))
         self.invalidate_file(path, session_id=session_id)
-        if file.size <= self._max_bytes:
-            self._files[session_id, path] = file
-            self._paths.setdefault(session_id, set()).add(path)
+        if file.size <= self._session_bytes and self._session_items > 0:
+            shelf = self._shelves.setdefault(session_id, _Shelf())
+            self._shelves.move_to_end(session_id)
+            shelf.files[path] = file
+            shelf.bytes += file.size
+            self._items += 1
             self._bytes += file.size
-            self._make_room()
+            self._make_room(session_id, shelf)
         return file
 
-    def _make_room(self) -> None:
-        while len(self._files) > self._max_items or self._bytes > self._max_bytes:
-            session_id, path = next(iter(self._files))
-            self.invalidate_file(path, session_id=session_id)
-            self._evicted += 1
+    def _make_room(self, session_id: Owner, shelf: _Shelf) -> None:
+        while len(shelf.files) > self._session_items or shelf.bytes > self._session_bytes:
+            self._evict(session_id)
+        while self._items > self._max_items or self._bytes > self._max_bytes:
+            self._evict(next(iter(self._shelves)))
 
-    def get_file(self, path: str, *, session_id: str | None = None, mtime: float | None = None) -> CachedFile | None:
+    def _evict(self, session_id: Owner) -> None:
+        self.invalidate_file(next(iter(self._shelves[session_id].files)), session_id=session_id)
+        self._evicted += 1
+
+    def get_file(self, path: str, *, session_id: Owner = None, mtime: float | None = None) -> CachedFile | None:
         """The file as it was cached; None when it is not there, or has another *mtime* by now."""
-        file = self._files.get((session_id, path))
-        if file is None or (mtime is not None and mtime != file.mtime):
+        shelf = self._shelves.get(session_id)
+        file = shelf.files.get(path) if shelf is not None else None
+        if shelf is None or file is None or (mtime is not None and mtime != file.mtime):
             self._misses += 1
             return None
-        self._files.move_to_end((session_id, path))
+        shelf.files.move_to_end(path)
         self._hits += 1
         return file
 
-    def invalidate_file(self, path: str, *, session_id: str | None = None) -> None:
+    def invalidate_file(self, path: str, *, session_id: Owner = None) -> None:
         """Forget one file of one session. Others keep theirs."""
-        file = self._files.pop((session_id, path), None)
-        if file is None:
+        shelf = self._shelves.get(session_id)
+        file = shelf.files.pop(path, None) if shelf is not None else None
+        if shelf is None or file is None:
             return
+        shelf.bytes -= file.size
+        self._items -= 1
         self._bytes -= file.size
-        paths = self._paths[session_id]
-        paths.discard(path)
-        if not paths:
-            del self._paths[session_id]
+        if not shelf.files:
+            del self._shelves[session_id]
 
-    def clear_session(self, session_id: str | None) -> None:
+    def clear_session(self, session_id: Owner) -> None:
         """Forget everything that one session has cached."""
-        for path in list(self._paths.get(session_id, ())):
-            self.invalidate_file(path, session_id=session_id)
+        shelf = self._shelves.pop(session_id, None)
+        if shelf is not None:
+            self._items -= len(shelf.files)
+            self._bytes -= shelf.bytes
 
     def stats(self) -> CacheStats:
         """How full it is, and how useful."""
-        return CacheStats(len(self._files), self._bytes, self._hits, self._misses, self._evicted)
+        return CacheStats(self._items, self._bytes, self._hits, self._misses, self._evicted)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from jidoka.core.records import Record
 
 T = TypeVar("T")
 
 
-class Page(Record, Generic[T]):
-    """Items, and the cursor of the next page; None after the last one."""
+class Page(Record, Sequence[T], Generic[T]):
+    """Items, and the cursor of the next page; None after the last one. It equals a list of the same items."""
 
     items: tuple[T, ...] = ()
     next_cursor: str | None = None
@@ -25,9 +25,6 @@ class Page(Record, Generic[T]):
     def __contains__(self, item: object) -> bool:
         return item in self.items
 
-    def __reversed__(self) -> Iterator[T]:
-        return reversed(self.items)
-
     @overload
     def __getitem__(self, index: int) -> T: ...
 
@@ -37,13 +34,13 @@ class Page(Record, Generic[T]):
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         return self.items[index]
 
-    def index(self, item: object) -> int:
-        """Where *item* is. Raises ValueError."""
-        return self.items.index(item)  # pyright: ignore[reportArgumentType]
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, list | tuple):
+            return self.items == tuple(other)  # pyright: ignore[reportUnknownArgumentType]
+        return super().__eq__(other)
 
-    def count(self, item: object) -> int:
-        """How often *item* is there."""
-        return self.items.count(item)  # pyright: ignore[reportArgumentType]
+    def __hash__(self) -> int:
+        return hash((self.items, self.next_cursor))
 
-
-Sequence.register(Page)
+    def __repr_args__(self) -> Any:
+        yield from (("items", list(self.items)), ("next_cursor", self.next_cursor))

@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     mailbox: int = Field(default=10_000, ge=1)
     """Messages that may wait for one actor."""
     max_context_tokens: int = Field(default=120_000, ge=1)
+    file_cache_items: int = Field(default=100, ge=0)
+    """Files whose contents one session may keep in memory …"""
+    file_cache_bytes: int = Field(default=10_000_000, ge=0)
+    """… and how large they may be in all."""
 
     strategy: Strategy = _DEFAULTS.strategy
     max_restarts: int = _DEFAULTS.max_restarts
@@ -32,8 +36,6 @@ class Settings(BaseSettings):
     suspend_after: float = _DEFAULTS.suspend_after
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
-    file_cache_items: int = _DEFAULTS.file_cache_items
-    file_cache_bytes: int = _DEFAULTS.file_cache_bytes
 
     @model_validator(mode="after")
     def _session_defaults_are_sound(self) -> Settings:

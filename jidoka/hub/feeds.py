@@ -44,8 +44,8 @@ class Feed(ABC):
         """Whether `catch_up` would bring more."""
         return False
 
-    async def catch_up(self) -> None:
-        """Fetch what is not at hand."""
+    async def catch_up(self) -> None:  # noqa: B027
+        """Fetch what is not at hand. A feed that is never behind has nothing to do."""
 
     def lose(self, event: Event) -> None:
         """There is no room for *event*, and nowhere to find it again."""

@@ -44,14 +44,14 @@ class EventHub:
         # By session id; None stands for the topic of all sessions.
         self._signals: dict[str | None, Signal] = {}
         self._receivers: dict[str | None, dict[Receiver, None]] = {}
-        # What is published while listeners are being told waits for them: everybody hears one order.
+        # What is published while listeners are being told waits for them: everybody hears one order. No events
+        # stand for the end.
         self._waiting: deque[tuple[str, list[Event]]] = deque()
         self._is_telling = False
         self._is_closed = False
 
     def __repr__(self) -> str:
-        listening = sum(map(len, self._receivers.values()))
-        return f"<EventHub: {listening} listening to {len(self._signals)} topics>"
+        return f"<EventHub: {self.count} listening to {len(self._signals)} topics>"
 
     @property
     def topics(self) -> list[str]:
@@ -100,6 +100,10 @@ class EventHub:
             self._is_telling = False
 
     def _tell_now(self, session_id: str, events: list[Event]) -> None:
+        if not events:
+            for receiver in list(self._receivers.get(session_id, ())):
+                receiver.end()
+            return
         signals = self._signals
         if (signal := signals.get(session_id)) is not None:
             _send(signal, events)
@@ -153,8 +157,8 @@ class EventHub:
 
     def end(self, session_id: str) -> None:
         """The session is gone: whoever listens to it has heard the last of it."""
-        for receiver in list(self._receivers.get(session_id, ())):
-            receiver.end()
+        if session_id in self._signals:
+            self._tell(session_id, [])
 
     def close(self) -> None:
         """End everything. Subscribers may still read what waits for them. Fine twice."""

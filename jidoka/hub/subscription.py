@@ -11,6 +11,7 @@ import anyio.lowlevel
 
 from jidoka.core.errors import SessionNotFound
 from jidoka.core.events import Event
+from jidoka.core.status import SessionStatus
 
 if TYPE_CHECKING:
     from jidoka.hub.feeds import Feed
@@ -27,7 +28,7 @@ class Subscription:
     `gap` event says so in their place; `missed` counts them. With `after`, nothing is lost.
     """
 
-    __slots__ = ("_feed", "_hub", "_is_reading", "_is_told", "_session_id", "_state", "_taken", "_waiter")
+    __slots__ = ("_feed", "_hub", "_is_reading", "_session_id", "_state", "_taken", "_waiter")
 
     def __init__(self, hub: EventHub, session_id: str | None, feed: Feed) -> None:
         self._hub = hub
@@ -57,12 +58,20 @@ class Subscription:
         self._hub.connect(self._session_id, self)
         try:
             await anyio.lowlevel.checkpoint()
-            if self._session_id is not None and await self._hub.reader.head(self._session_id) is None:
-                raise SessionNotFound(self._session_id)
+            if self._session_id is not None:
+                await self._look_at(self._session_id)
         except BaseException:
             self.close()
             raise
         return self
+
+    async def _look_at(self, session_id: str) -> None:
+        head = await self._hub.reader.head(session_id)
+        if head is None:
+            raise SessionNotFound(session_id)
+        if head.status is SessionStatus.TERMINATED:
+            # What there is may be replayed; nothing will follow.
+            self.end()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -119,12 +128,21 @@ class Subscription:
             if event is not None:
                 return event
             if feed.is_behind:
-                await feed.catch_up()
+                await self._catch_up()
             elif self._state == "ended":
                 break
             else:
                 await self._wait()
         raise StopAsyncIteration
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._feed.catch_up()
+        except SessionNotFound:
+            if self._state == "open":
+                raise
+            # Purged: the last of it was heard, or nobody can hear it any more.
+            self._state = "closed"
 
     async def _wait(self) -> None:
         self._waiter = anyio.Event()

@@ -38,9 +38,6 @@ class World(Protocol):
 
 # Longer sleeps are taken in parts: not every event loop can count that far.
 _LONGEST_SLEEP = 86_400.0
-# Version 4, variant 1.
-_UUID4_MASK = ~(0xF000 << 64 | 0xC000 << 48)
-_UUID4_BITS = 0x4000 << 64 | 0x8000 << 48
 # The bits of a random UUID that are not random: version 4, variant RFC 4122.
 _UUID4 = 0x4000_8000_0000_0000_0000
 _NOT_FIXED = (1 << 128) - 1 & ~0xF000_C000_0000_0000_0000

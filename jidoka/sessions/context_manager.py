@@ -6,7 +6,7 @@ Commit, then apply, then tell. After a crash the next incarnation reads the jour
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorDead
@@ -121,7 +121,7 @@ class ContextManager(Writes, TurnRecords, Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Reads are answered at once; writes when they are committed."""
-        handler = WRITES.get(type(message))
+        handler = WRITES.get(cast("type[Any]", type(message)))
         if handler is None:
             self._refuse_closed()
             self._touched = self.setup.house.world.monotonic()
@@ -202,7 +202,7 @@ class ContextManager(Writes, TurnRecords, Actor):
         status = self.state.status
         if status is not SessionStatus.ACTIVE or self.state.turn is not None:
             return None
-        drafts = [_status(SessionStatus.IDLE, status), (EventType.SESSION_IDLE, {})]
+        drafts: list[Draft] = [_status(SessionStatus.IDLE, status), (EventType.SESSION_IDLE, {})]
         committing = self._commit_later(drafts, None, lambda _: None)
         return finish_now(committing) if self.setup.house.store.never_waits else committing
 
@@ -210,7 +210,7 @@ class ContextManager(Writes, TurnRecords, Actor):
         """Nothing of this session stays behind but its journal."""
         self._forget()
 
-    def on_failure(self, *_: Any) -> None:
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         self._forget()
 
     def on_kill(self, reason: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jidoka.core.context import build_context
@@ -30,7 +30,15 @@ class TurnRecords:
     state: SessionState
 
     if TYPE_CHECKING:
-        write: Callable[..., Any]
+
+        def write(
+            self,
+            drafts: Sequence[Draft],
+            key: str | None,
+            answer: Callable[[list[Entry]], Any],
+            *,
+            wakes: bool = True,
+        ) -> Any: ...
 
     def start_turn(self, message: ask.StartTurn) -> Any:
         """Open a turn. Raises TurnInProgress, InvalidTransition while the line is stopped."""
@@ -71,7 +79,7 @@ class TurnRecords:
         seq, turn_id = self.state.seq, message.turn_id
         if self.state.turn != turn_id:
             return self._answer_of(turn_id)
-        drafts = [
+        drafts: list[Draft] = [
             (EventType.CONVERSATION_ADDED, self._said("user", message.content, turn_id)),
             (EventType.CONVERSATION_ADDED, self._said("assistant", message.answer, turn_id)),
             (EventType.TURN_COMPLETED, {"turn_id": turn_id, "message_seq": seq + 2, "usage": message.usage}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jidoka.core.entries import Entry
@@ -27,7 +27,15 @@ class Writes:
     state: SessionState
 
     if TYPE_CHECKING:
-        write: Callable[..., Any]
+
+        def write(
+            self,
+            drafts: Sequence[Draft],
+            key: str | None,
+            answer: Callable[[list[Entry]], Any],
+            *,
+            wakes: bool = True,
+        ) -> Any: ...
 
     # --- history ---------------------------------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class Writes:
             return False
         if self.state.turn is not None:
             raise TurnInProgress(self.setup.session_id)
-        drafts = [self.status_draft(SessionStatus.SUSPENDED), (EventType.SESSION_SUSPENDED, {})]
+        drafts: list[Draft] = [self.status_draft(SessionStatus.SUSPENDED), (EventType.SESSION_SUSPENDED, {})]
         return self.write(drafts, None, lambda _: True, wakes=False)
 
     def wake(self, message: ask.Wake) -> Any:
@@ -154,12 +162,12 @@ class Writes:
     def halt(self, message: ask.Halt) -> Any:
         """Stop the line: nothing of the turn takes effect until a person has decided."""
         if self.state.status is SessionStatus.WAITING_INPUT:
-            return None
-        drafts = [
+            return False
+        drafts: list[Draft] = [
             _status(SessionStatus.WAITING_INPUT, SessionStatus.ACTIVE),
             (EventType.SESSION_HALTED, {"reason": message.reason, "evidence": message.evidence}),
         ]
-        return self.write(drafts, None, _nothing)
+        return self.write(drafts, None, lambda _: True)
 
     def decide(self, message: ask.Decide) -> Any:
         """A person has looked. Raises InvalidTransition when nothing waits."""
@@ -167,7 +175,7 @@ class Writes:
         return self._decided(message.decision, message.note, message.by)
 
     def _decided(self, decision: str, note: str | None, by: str | None) -> Any:
-        drafts = [
+        drafts: list[Draft] = [
             (EventType.DECISION_RECORDED, {"decision": decision, "note": note, "by": by}),
             self.status_draft(SessionStatus.ACTIVE),
         ]
@@ -176,8 +184,13 @@ class Writes:
     def take_input(self, message: ask.TakeInput) -> Any:
         """What a person says to a turn that waits."""
         self._refuse_unless_waiting()
-        said = {"id": f"message_{self.setup.house.world.new_id()}", "role": "user", "content": message.text, "metadata": {}}
-        drafts = [
+        said: dict[str, Any] = {
+            "id": f"message_{self.setup.house.world.new_id()}",
+            "role": "user",
+            "content": message.text,
+            "metadata": {},
+        }
+        drafts: list[Draft] = [
             (EventType.CONVERSATION_ADDED, said),
             (EventType.DECISION_RECORDED, {"decision": "approve", "note": "input", "by": None}),
             self.status_draft(SessionStatus.ACTIVE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.sessions import requests as ask
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Door:
         """Ask the session's context manager."""
         ref = self.house.registry.child(session_id, "context_manager")
         if ref is not None:
+            if ref.cell.mail_count >= self.house.mailbox:
+                raise MailboxFull(f"session {session_id} has {ref.cell.mail_count} messages waiting")
             try:
                 return await ref.call(request, timeout=self.house.call_timeout)
             except (ActorDead, ActorRestarted):

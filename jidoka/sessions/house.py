@@ -32,6 +32,7 @@ class House:
     defaults: SessionConfig
     files: FileCache
     max_sessions: int
+    mailbox: int
     call_timeout: float
     max_context_tokens: int
     # Children of sessions that were started again.

@@ -35,6 +35,8 @@ async def write_last_words(house: House, session_id: str, *, error: str | None =
     await house.store.append(session_id, entries, expected_seq=head.seq)
     house.hub.publish(session_id, entries)
     house.files.clear_session(session_id)
+    if error is None:
+        house.hub.end(session_id)
 
 
 def _failure(status: SessionStatus, error: str) -> list[Draft]:

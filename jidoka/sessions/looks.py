@@ -32,7 +32,7 @@ def _node(cell: Cell, *, id: str, type: str, state: str, restarts: int, session_
         state=state,  # pyright: ignore[reportArgumentType]
         restarts=restarts,
         mailbox=cell.mail_count,
-        children=[_below(child, cell, session_id) for child in children if not child.is_new],
+        children=tuple(_below(child, cell, session_id) for child in children if not child.is_new),
     )
 
 

@@ -72,7 +72,8 @@ class SessionManager(Actor):
         after: int | None = None
         while True:
             found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
-            for after, head in found:
+            for arrival, head in found:
+                after = arrival
                 request = ask.TerminateSession(head.session_id, "requested", purge=False)
                 self._in_lane(head.session_id, None, lambda request=request: self._terminate(request))
             if not found:

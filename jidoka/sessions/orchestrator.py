@@ -7,24 +7,36 @@ turn says is written by the context manager; this actor keeps nothing that a cra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import anyio
 
 from jidoka.actors.actor import Actor
-from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
+from jidoka.actors.errors import ActorRestarted, CallTimeout
 from jidoka.actors.exits import ExitReason, text_of
-from jidoka.core.errors import InvalidMessage, InvalidTransition, JidokaError, ModelNotFound, TurnCancelled, TurnFailed, TurnInProgress
-from jidoka.core.events import EventType, live_event
 from jidoka.core.chunks import Chunk, LLMConfig
+from jidoka.core.errors import (
+    InvalidMessage,
+    InvalidTransition,
+    JidokaError,
+    ModelNotFound,
+    TurnCancelled,
+    TurnFailed,
+    TurnInProgress,
+)
+from jidoka.core.events import EventType, live_event
 from jidoka.core.messages import Context, Message
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
+    from jidoka.actors.children import Child
+    from jidoka.actors.ref import ActorRef
+    from jidoka.actors.supervisor import Supervisor
     from jidoka.sessions.feed import Feed
     from jidoka.sessions.setup import SessionSetup
+
 
 class Turn:
     """A turn that is under way."""
@@ -205,8 +217,9 @@ class Orchestrator(Actor):
 
     # --- the context manager ---------------------------------------------------------------------------------
 
-    def _context(self) -> Any:
-        supervisor = self.jidoka_cell.parent.owner
+    def _context(self) -> ActorRef[Any]:
+        # Not the registry: while the session is coming up, it is not in there.
+        supervisor = cast("Supervisor", cast("Child", self.jidoka_cell.parent).owner)
         return supervisor.find("context_manager").cell_in(self.jidoka_cell.system).ref
 
     async def _tell_context(self, request: Any) -> Any:
@@ -216,4 +229,3 @@ class Orchestrator(Actor):
                 return await self._context().call(request, timeout=None)
             except ActorRestarted:
                 continue
-

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from jidoka.actors.children import Child
     from jidoka.actors.ref import ActorRef
+    from jidoka.actors.supervisor import Supervisor
     from jidoka.actors.supervisor_ref import SupervisorRef
 
 
@@ -48,7 +49,7 @@ class Registry:
         row = self._rows.get(session_id)
         if row is None or row.cell is None or row.cell.actor is None:
             return None
-        child: Child | None = row.cell.actor.children.get(name)  # pyright: ignore[reportAttributeAccessIssue]
+        child = cast("Supervisor", row.cell.actor).children.get(name)
         if child is None or child.cell is None:
             return None
         return child.cell.ref

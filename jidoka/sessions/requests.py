@@ -129,7 +129,9 @@ class Wake(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Halt(Request[None]):
+class Halt(Request[bool]):
+    """False when the line is stopped already."""
+
     reason: str
     evidence: dict[str, Any]
 
@@ -245,5 +247,3 @@ class TerminateSession(Request[None]):
 class SuspendSession(Request[None]):
     session_id: str
     is_automatic: bool = False
-
-

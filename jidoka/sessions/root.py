@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.actors.children import Child
 from jidoka.actors.dynamic import DynamicSupervisor
 from jidoka.actors.exits import ExitReason
-from jidoka.actors.restarts import Verdict
+from jidoka.actors.restarts import Budget, Verdict
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.supervisor import Policy
-from jidoka.sessions.registry import Registry
 from jidoka.sessions.keeper import write_last_words
+from jidoka.sessions.registry import Registry
 from jidoka.sessions.supervisor import SessionSupervisor
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ class SessionsRoot(DynamicSupervisor):
     """Owns every session's supervisor. It restarts one that was killed, and records the end of one that gave up."""
 
     def __init__(self, house: House) -> None:
-        policy = Policy(max_restarts=house.defaults.max_restarts, within=house.defaults.within, budget="child")
-        super().__init__(TEMPLATE, policy=policy)
+        super().__init__(TEMPLATE, policy=Policy(budget="child"))
         self.house = house
         house.registry = Registry()
         # Sessions whose failure is being written down: nobody may start them meanwhile.
@@ -66,6 +65,11 @@ class SessionsRoot(DynamicSupervisor):
             return Verdict.START_AGAIN
         self._failed(child, reason)
         return Verdict.FORGET
+
+    def new_budget(self, child: Child) -> Budget:
+        """As many restarts as the session's own options allow."""
+        config = cast("SessionSetup", cast("tuple[Any, ...]", child.args)[0]).config
+        return Budget(config.max_restarts, config.within)
 
     def give_up(self, child: Child, reason: ExitReason) -> None:
         """This session has crashed too often. The others go on."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from jidoka.sessions.requests import SuspendSession
 
 if TYPE_CHECKING:
-    from jidoka.core.config import SessionConfig
     from jidoka.core.chunks import LLMConfig
+    from jidoka.core.config import SessionConfig
     from jidoka.sessions.house import House
     from jidoka.sessions.requests import Born
 

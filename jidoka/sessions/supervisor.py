@@ -14,32 +14,41 @@ if TYPE_CHECKING:
     from jidoka.core.config import SessionConfig
     from jidoka.sessions.setup import SessionSetup
 
-CONTEXT = ChildSpec("context_manager", ContextManager)
-ORCHESTRATOR = ChildSpec("orchestrator", Orchestrator, restart="transient")
-
-_policies: dict[tuple[Any, ...], Policy] = {}
+Plan = tuple[Policy, tuple[ChildSpec, ...]]
 
 
-def policy_for(config: SessionConfig) -> Policy:
-    """Each child has a budget of its own (DV4). Sessions with the same options share one policy."""
-    key = (config.strategy, config.max_restarts, config.within)
-    policy = _policies.get(key)
-    if policy is None:
+# Sessions with the same options share one plan: most have the defaults.
+_plans: dict[tuple[Any, ...], Plan] = {}
+
+
+def plan_for(config: SessionConfig) -> Plan:
+    """How a session with *config* is supervised. Each child has a budget of its own (DV4)."""
+    key = (config.strategy, config.max_restarts, config.within, config.shutdown)
+    plan = _plans.get(key)
+    if plan is None:
         policy = Policy(
             strategy=config.strategy, max_restarts=config.max_restarts, within=config.within, budget="child"
         )
-        if len(_policies) < 1_000:
-            _policies[key] = policy
-    return policy
+        plan = (
+            policy,
+            (
+                ChildSpec("context_manager", ContextManager, shutdown=config.shutdown),
+                ChildSpec("orchestrator", Orchestrator, restart="transient", shutdown=config.shutdown),
+            ),
+        )
+        if len(_plans) < 1_000:
+            _plans[key] = plan
+    return plan
 
 
 class SessionSupervisor(Supervisor):
     """Keeps one session's actors alive. When their budget is spent it ends, and the session has failed."""
 
     def __init__(self, setup: SessionSetup) -> None:
-        super().__init__((), policy=policy_for(setup.config))
+        policy, specs = plan_for(setup.config)
+        super().__init__((), policy=policy)
         self.setup = setup
-        for spec in (CONTEXT, ORCHESTRATOR):
+        for spec in specs:
             self.children[spec.id] = Child(self, spec, args=(setup,))
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from tests.bench.report import Measured, as_json, show
 from tests.bench.rows import WORKS, chosen
 
 RUNS = 3
+WIDTH = 110
 
 
 def parsed() -> argparse.Namespace:
@@ -24,6 +25,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one run of each at a small size")
     parser.add_argument("--no-peers", action="store_true", help="jidoka alone")
     return parser.parse_args()
+
+
+def console() -> Console:
+    """As wide as the terminal; in a file as wide as the table."""
+    out = Console()
+    return out if out.is_terminal else Console(width=WIDTH)
 
 
 def main() -> int:
@@ -49,7 +56,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(as_json(found, quick=options.quick), ensure_ascii=False))
     else:
-        show(found, Console(), quick=options.quick)
+        show(found, console(), quick=options.quick)
     return 0
 
 

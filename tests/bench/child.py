@@ -2,8 +2,8 @@
 
     python -m tests.bench.child MODULE WORK SIZES WARM-UP CORE
 
-The event loop is uvloop where it is installed, and the collector is set as jidoka's own commands set it: for all
-contestants alike.
+For all contestants alike the event loop is uvloop where it is installed, the collector is set as jidoka's own commands
+set it, and nobody writes a log: what a crash costs does not depend on who prints its traceback where.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import gc
 import inspect
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def measure(work: Callable[..., Any], sizes: dict[str, int], warm: dict[str, int
 def main(module: str, name: str, sizes: str, warm: str, core: str) -> None:
     """Measure one work of one contestant."""
     pin(int(core))
+    logging.disable(logging.CRITICAL)
     works = import_module(f"tests.bench.contestants.{module}").WORKS
     gc.set_threshold(100_000, 50, 100)
     print(json.dumps(measure(works[name], json.loads(sizes), json.loads(warm))), flush=True)

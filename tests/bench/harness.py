@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from tests.bench.contestants import Contestant
 from tests.bench.measures import Figures
@@ -75,19 +77,21 @@ def run_once(contestant: Contestant, work: Work, sizes: dict[str, int]) -> Figur
     """One run, in a process that is gone afterwards, with all that it started."""
     sizes_and_warm_up = (json.dumps(sizes), json.dumps(dict(work.warm)))
     command = [sys.executable, "-m", "tests.bench.child", contestant.module, work.name, *sizes_and_warm_up]
-    child = subprocess.Popen(
-        [*command, str(last_core())],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = child.communicate(timeout=work.limit)
-    finally:
-        _leave_nothing(child)
+    with TemporaryDirectory() as scratch:
+        child = subprocess.Popen(
+            [*command, str(last_core())],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": scratch},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            out, err = child.communicate(timeout=work.limit)
+        finally:
+            _leave_nothing(child)
     if child.returncode:
         said = (err.strip() or out.strip() or f"exit status {child.returncode}").splitlines()
         raise RuntimeError(said[-1])
@@ -95,8 +99,6 @@ def run_once(contestant: Contestant, work: Work, sizes: dict[str, int]) -> Figur
 
 
 def _leave_nothing(child: subprocess.Popen[str]) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     child.communicate()

@@ -1,9 +1,8 @@
 %% The same works for Erlang/OTP: gen_servers under supervisors.
-%%   erl -s otp main -extra WORK name=size ... -- name=size ...
+%%   erlc otp.erl && erl -noinput -s otp main -extra WORK name=size ... -- name=size ...
 %% Warms up with the first sizes, measures with the second, and prints one line of JSON.
 -module(otp).
--behaviour(supervisor).
--behaviour(gen_server).
+%% A callback module of both gen_server and supervisor: init/1 tells them apart.
 -export([main/0, session/0, server/1]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
@@ -175,12 +174,12 @@ work("deliveries", #{subscribers := Subscribers, events := Events}) ->
     [stop(Pid) || Pid <- Pids],
     rate({Done * Subscribers, Seconds});
 work("restarts", #{actors := Actors, rounds := Rounds}) ->
-    Ids = lists:seq(1, Actors),
-    Supervisor = supervise(one_for_one, [child(Id, {counted, self()}) || Id <- Ids]),
-    ups(Actors),
-    Total = lists:sum([round(Supervisor, Actors) || _ <- lists:seq(1, Rounds)]),
-    shut(Supervisor),
-    rate({Actors * Rounds, Total});
+    Pair = [child(context_manager, {counted, self()}), child(orchestrator, {counted, self()})],
+    Supervisors = [supervise(one_for_one, Pair) || _ <- lists:seq(1, Actors div 2)],
+    ups(2 * length(Supervisors)),
+    Total = lists:sum([restart_all(Supervisors) || _ <- lists:seq(1, Rounds)]),
+    [shut(Supervisor) || Supervisor <- Supervisors],
+    rate({2 * length(Supervisors) * Rounds, Total});
 work("sessions", #{sessions := Sessions}) ->
     Template = #{id => session, start => {?MODULE, session, []}, type => supervisor},
     Root = supervise(simple_one_for_one, [Template]),
@@ -193,7 +192,7 @@ work("sessions", #{sessions := Sessions}) ->
     [{started, Done / Seconds}, {kib, Each}, {stop, Stop * 100000 / Done}];
 work("recovery", #{sessions := Sessions, crashes := Crashes, messages := Messages}) ->
     {Table, All} = kept_sessions(Sessions, Messages),
-    Took = [recover(Supervisor, Id, Messages) || _ <- lists:seq(1, Crashes), {Id, Supervisor} <- All],
+    Took = [recover(Supervisor, Messages) || _ <- lists:seq(1, Crashes), {_, Supervisor} <- All],
     [shut(Supervisor) || {_, Supervisor} <- All],
     ets:delete(Table),
     in_ms(Took);
@@ -238,9 +237,9 @@ took(Fun) -> Began = erlang:monotonic_time(nanosecond), Fun(), (erlang:monotonic
 ups(0) -> ok;
 ups(N) -> receive up -> ups(N - 1) after 30000 -> error(not_restarted) end.
 
-round(Supervisor, Actors) ->
-    Pids = [Pid || {_, Pid, _, _} <- supervisor:which_children(Supervisor)],
-    timed(fun() -> [exit(Pid, kill) || Pid <- Pids], ups(Actors) end).
+restart_all(Supervisors) ->
+    Pids = [Pid || S <- Supervisors, {_, Pid, _, _} <- supervisor:which_children(S)],
+    timed(fun() -> [exit(Pid, kill) || Pid <- Pids], ups(length(Pids)) end).
 
 %% Sessions whose context manager finds its history in a table when it is started again.
 kept_sessions(Sessions, Messages) ->
@@ -255,13 +254,12 @@ kept_sessions(Sessions, Messages) ->
     {Table, All}.
 
 %% Crash it, and ask until the next one answers.
-recover(Supervisor, _, Messages) ->
+recover(Supervisor, Messages) ->
     Pid = pid_of(Supervisor, context_manager),
-    Took = took(fun() ->
+    took(fun() ->
         gen_server:cast(Pid, crash),
         Messages = length(ask(Supervisor, {last, Messages}))
-    end),
-    Took.
+    end).
 
 ask(Supervisor, Question) ->
     case pid_of(Supervisor, context_manager) of

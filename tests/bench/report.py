@@ -68,7 +68,7 @@ def show(found: Iterable[Measured], console: Console, *, quick: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("contestant", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
-    table.add_column("unit, or min – max", no_wrap=True)
+    table.add_column("unit; min – max")
     table.add_column("aim", justify="right", no_wrap=True)
     table.add_column("to jidoka", justify="right", no_wrap=True)
     for measured in found:
@@ -89,6 +89,8 @@ def _add(table: Table, measured: Measured, row: Row) -> None:
     table.add_row(f"[bold]{row.name}[/bold]", "", f"[bold]{row.unit}[/bold]", _aim(measured.ours, row), "")
     for outcome in measured.outcomes:
         summary = outcome.summary(row.figure)
+        if summary is None and outcome.contestant in measured.work.absent and row is not measured.rows[0]:
+            continue
         if summary is None:
             table.add_row(f"  {outcome.contestant}", "–", f"[dim]{escape(outcome.note or 'no figure')}[/dim]")
             continue
@@ -128,4 +130,4 @@ def short(value: float) -> str:
     """Three figures that matter, or all of a big number."""
     if value == 0 or value >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"

@@ -35,6 +35,8 @@ class Echo(RoutedAgent):
     """Answers what it is sent, and counts."""
 
     heard: ClassVar[int] = 0
+    awaited: ClassVar[int] = 0
+    has_heard: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(self) -> None:
         super().__init__("echo")
@@ -42,6 +44,8 @@ class Echo(RoutedAgent):
     @message_handler
     async def answer(self, message: Number, ctx: MessageContext) -> Number:
         Echo.heard += 1
+        if Echo.heard == Echo.awaited:
+            Echo.has_heard.set()
         return message
 
 
@@ -89,12 +93,12 @@ async def _published(runtime: SingleThreadedAgentRuntime, count: int, listeners:
     """Publish *count* messages, and wait at the end of each slice until all of them were heard."""
     topic = TopicId("topic", "one")
     pace = Pace(count, slices=slices)
-    heard = Echo.heard
     for size in pace:
+        Echo.has_heard.clear()
+        Echo.awaited = Echo.heard + size * listeners
         for number in range(size):
             await runtime.publish_message(Number(number), topic)
-        while Echo.heard - heard < (pace.done + size) * listeners:
-            await asyncio.sleep(0)
+        await Echo.has_heard.wait()
     return pace
 
 

@@ -58,7 +58,9 @@ async def deliveries(subscribers: int, events: int) -> Figures:
             began = perf_counter()
             seconds, seq = 0.0, 3
             while crowd.heard < subscribers * events and seconds < SECONDS:
-                batch = [[Entry(seq + number, EventType.CONVERSATION_ADDED, now, said, None, 1)] for number in range(BURST)]
+                batch = [
+                    [Entry(seq + number, EventType.CONVERSATION_ADDED, now, said, None, 1)] for number in range(BURST)
+                ]
                 await crowd.hear(client.house.hub.publish, batch)
                 seq += BURST
                 seconds = perf_counter() - began

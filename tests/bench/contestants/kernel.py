@@ -62,11 +62,13 @@ async def tells(count: int) -> Figures:
 
 
 async def restarts(actors: int, rounds: int) -> Figures:
+    """Two children to a supervisor, as in a session; all of them are killed, round by round."""
     async with ActorSystem() as system:
-        tree = await system.supervise([ChildSpec(str(number), Echo) for number in range(actors)], **FOREVER)
-        refs = [child.ref for child in await tree.which_children()]
+        pair = [ChildSpec("context_manager", Echo), ChildSpec("orchestrator", Echo)]
+        trees = [await system.supervise(pair, **FOREVER) for _ in range(actors // 2)]
+        refs = [child.ref for tree in trees for child in await tree.which_children()]
         lives = Echo.lives
-        pace = Pace(rounds * actors, slices=rounds)
+        pace = Pace(rounds * len(refs), slices=rounds)
         for _ in pace:
             for ref in refs:
                 ref.kill()
