@@ -92,7 +92,7 @@ class Supervisor(Operations, Actor):
         self._budget: Budget | None = None
         # Exits that wait until the plan is done.
         self._late: list[tuple[Child, ExitReason]] | None = None
-        for spec in check_specs(children, auto_shutdown=self.policy.auto_shutdown):
+        for spec in check_specs(children, auto_shutdown=self.policy.auto_shutdown) if children else ():
             self.children[spec.id] = Child(self, spec)
 
     # --- coming up -----------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from jidoka.core.config import SessionConfig
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, InvalidMessage, InvalidSessionId, JidokaError
 from jidoka.core.events import EventType
-from jidoka.core.frozen import thaw
+from jidoka.core.frozen import EMPTY, thaw
 from jidoka.core.heads import Head
+from jidoka.core.json_values import RECORD
 from jidoka.core.state import SessionState
 
 FORMAT: Final = "jidoka.session"
@@ -132,7 +133,7 @@ def _exported(document: Mapping[str, Any]) -> Document:
 
 def _entry(number: int, raw: Any) -> Entry:
     with _reading(f"entry {number}"):
-        data = checks.json_object(raw["data"], field="data")
+        data = checks.json_object(raw["data"], field="data", limits=RECORD)
         entry = Entry(checks.count(raw["seq"], field="seq"), EventType(raw["type"]), _time(raw["at"]), data)
         look = _LOOKS.get(entry.type)
         if look is not None:
@@ -208,7 +209,7 @@ def _from_seed_001(document: Mapping[str, Any]) -> Document:
     source = {"format": "seed 001", "session_id": document.get("session_id"), "saved_at": document.get("saved_at")}
     with _reading("document"):
         imported = checks.json_object(source, field="imported")
-    data = {"owner": None, "metadata": metadata, "llm_config": {}, "config": {}, "imported": imported}
+    data = {"owner": None, "metadata": metadata, "llm_config": EMPTY, "config": EMPTY, "imported": imported}
     return Document(_id_or_none(document.get("session_id")), data, tuple(drafts))
 
 
@@ -230,7 +231,7 @@ def _said(number: int, raw: Any) -> Draft:
 
 
 def _text_of(blocks: list[Any]) -> str:
-    texts = [block["text"] for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+    texts = [str(block["text"]) for block in blocks if block["type"] == "text"]
     return "\n".join(texts) or json.dumps(blocks)
 
 

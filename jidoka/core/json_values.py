@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.frozen import EMPTY, FrozenDict, FrozenList
 
-MAX_DEPTH: Final = 64
-# Values of all kinds, and characters in all, of one object.
-MAX_VALUES: Final = 100_000
-MAX_CHARACTERS: Final = 1_000_000
+
+class Limits(NamedTuple):
+    """How much one value may hold: levels, values of all kinds, characters in all."""
+
+    depth: int
+    values: int
+    characters: int
+
+
+DOOR: Final = Limits(depth=64, values=100_000, characters=1_000_000)
+# What a journal may hold: all that came in through the doors, and what was put around it.
+RECORD: Final = Limits(depth=80, values=1_000_000, characters=20_000_000)
 # Python does not write larger ones as text without being asked.
 MAX_BITS: Final = 4096
 
 Place = tuple[Any, ...]
 
 
-def json_object(value: Any, *, field: str) -> FrozenDict:
+def json_object(value: Any, *, field: str, limits: Limits = DOOR) -> FrozenDict:
     """A JSON object with text for keys, or None for an empty one."""
     if value is None:
         return EMPTY
@@ -27,12 +35,12 @@ def json_object(value: Any, *, field: str) -> FrozenDict:
         raise InvalidMessage(f"{field} is an object, not {type(value).__name__}", field=field)
     if not value:
         return EMPTY
-    return _Walk(field).object(cast("Mapping[Any, Any]", value), (field,))
+    return _Walk(field, limits).object(cast("Mapping[Any, Any]", value), (field,))
 
 
 def json_value(value: Any, *, field: str) -> Any:
     """Anything that JSON can say."""
-    return _Walk(field).value(value, (field,))
+    return _Walk(field, DOOR).value(value, (field,))
 
 
 def sound_text(value: str, field: str, place: str | None = None) -> str:
@@ -50,12 +58,13 @@ def sound_text(value: str, field: str, place: str | None = None) -> str:
 class _Walk:
     """One walk through one value. It counts, so that nothing is too large or goes round in circles."""
 
-    __slots__ = ("characters", "field", "values")
+    __slots__ = ("characters", "field", "limits", "values")
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, limits: Limits) -> None:
         self.field = field
-        self.values = MAX_VALUES
-        self.characters = MAX_CHARACTERS
+        self.limits = limits
+        self.values = limits.values
+        self.characters = limits.characters
 
     def value(self, value: object, place: Place) -> Any:
         kind = type(value)
@@ -98,14 +107,14 @@ class _Walk:
     def enter(self, size: int, place: Place) -> None:
         self.values -= size
         if self.values < 0:
-            raise self.refusal(place, f"has more than {MAX_VALUES} values in it")
-        if len(place) > MAX_DEPTH:
-            raise InvalidMessage(f"{self.field} is more than {MAX_DEPTH} levels deep", field=self.field)
+            raise self.refusal(place, f"has more than {self.limits.values} values in it")
+        if len(place) > self.limits.depth:
+            raise InvalidMessage(f"{self.field} is more than {self.limits.depth} levels deep", field=self.field)
 
     def text(self, value: str, place: Place) -> str:
         self.characters -= len(value)
         if self.characters < 0:
-            raise InvalidMessage(f"{self.field} has more than {MAX_CHARACTERS} characters", field=self.field)
+            raise InvalidMessage(f"{self.field} has more than {self.limits.characters} characters", field=self.field)
         if value.isascii() and "\0" not in value:
             return value
         return sound_text(value, self.field, _written(place))

@@ -50,12 +50,13 @@ class Writes:
 
         def answer(entries: list[Entry]) -> Message:
             entry = entries[-1]
-            if entry.data is not data:
-                same = entry.type == EventType.CONVERSATION_ADDED and all(
-                    entry.data.get(name) == data[name] for name in ("role", "content", "metadata")
-                )
-                if not same:
-                    raise IdempotencyConflict(key=message.key, seq=entry.seq)
+            if entry.data is data:
+                return self.state.messages[-1]
+            same = entry.type == EventType.CONVERSATION_ADDED and all(
+                entry.data.get(name) == data[name] for name in ("role", "content", "metadata")
+            )
+            if not same:
+                raise IdempotencyConflict(key=message.key, seq=entry.seq)
             return message_of(self.setup.session_id, entry)
 
         return self.write([(EventType.CONVERSATION_ADDED, data)], message.key, answer)

@@ -133,7 +133,7 @@ class SessionManager(Actor):
 
     def _create(self, message: ask.CreateSession) -> None:
         session_id, born = message.session_id, message.born
-        if session_id in self.house.registry or session_id in self._lanes:
+        if session_id in self.root.children or session_id in self._lanes:
             raise SessionExists(session_id)
         self._refuse_beyond_the_limit()
         config = self.house.defaults.with_options(born.data.get("config"))
@@ -146,10 +146,15 @@ class SessionManager(Actor):
             raise SessionLimitReached(running=running, max_sessions=self.house.max_sessions)
 
     def _start(self, setup: SessionSetup, slot: Slot | None) -> None:
-        try:
-            self.root.start_session(setup, _Started(slot))
-        except ChildStartError as error:
-            raise SessionExists(setup.session_id) from error
+        def started(error: BaseException | None) -> None:
+            if slot is None or slot.done():
+                return
+            if error is None:
+                slot.set_result(None)
+            else:
+                slot.set_exception(_cause_of(setup.session_id, error))
+
+        self.root.start_session(setup, started)
 
     # --- activating ------------------------------------------------------------------------------------------
 
@@ -227,33 +232,15 @@ class SessionManager(Actor):
         self.house.files.clear_session(session_id)
 
 
-def _unexpected(session_id: str, error: Exception) -> ChildStartError:
+def _cause_of(session_id: str, error: BaseException) -> JidokaError:
+    """What the session's own actor raised when it was started, without its supervisors' words around it."""
+    cause: BaseException | None = error
+    while isinstance(cause, ChildStartError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause if isinstance(cause, JidokaError) else _unexpected(session_id, error)
+
+
+def _unexpected(session_id: str, error: BaseException) -> ChildStartError:
     failure = ChildStartError(session_id, text_of(error))
     failure.__cause__ = error
     return failure
-
-
-class _Started:
-    """Answers the caller when a session is up; when it is not, with the error that the session's own actor raised."""
-
-    __slots__ = ("_slot",)
-
-    def __init__(self, slot: Slot | None) -> None:
-        self._slot = slot
-
-    def done(self) -> bool:
-        return self._slot is None or self._slot.done()
-
-    def set_result(self, _: Any) -> None:
-        if self._slot is not None:
-            self._slot.set_result(None)
-
-    def set_exception(self, error: BaseException) -> None:
-        cause: BaseException | None = error
-        while isinstance(cause, ChildStartError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        if self._slot is not None:
-            self._slot.set_exception(cause if isinstance(cause, JidokaError) else error)
-
-    def __await__(self) -> Any:
-        raise NotImplementedError

@@ -55,7 +55,7 @@ class Registry:
         return child.cell.ref
 
     def when_settled(self, session_id: str, then: Callable[[], object]) -> bool:
-        """Call *then* when the session's supervisor has come up again, or could not. False when there is no such row."""
+        """Call *then* when the session's supervisor is up again, or could not come up. False if there is none."""
         row = self._rows.get(session_id)
         if row is None or row.is_running:
             return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from jidoka.actors.children import Child
+from jidoka.actors.children import Child, Started
 from jidoka.actors.dynamic import DynamicSupervisor
-from jidoka.actors.exits import ExitReason
+from jidoka.actors.errors import ChildStartError
+from jidoka.actors.exits import SHUTDOWN, ExitReason
 from jidoka.actors.restarts import Budget, Verdict
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.supervisor import Policy
@@ -17,7 +18,6 @@ from jidoka.sessions.supervisor import SessionSupervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jidoka.actors.backend import Slot
     from jidoka.sessions.house import House
     from jidoka.sessions.setup import SessionSetup
 
@@ -36,9 +36,21 @@ class SessionsRoot(DynamicSupervisor):
 
     # --- for the manager -------------------------------------------------------------------------------------
 
-    def start_session(self, setup: SessionSetup, slot: Slot) -> None:
-        """Start a session's actors, under the session's id."""
-        self.start_new(Child(self, TEMPLATE, setup.session_id, (setup,)), slot)
+    def start_session(self, setup: SessionSetup, then: Started) -> None:
+        """Start a session's actors, under the session's id, which is free. *then* hears None, or what went wrong."""
+        child = Child(self, TEMPLATE, setup.session_id, (setup,))
+        if self.is_ending:
+            then(ChildStartError(child.id, "shutdown"))
+            return
+        self.children[child.id] = child
+
+        def started(error: BaseException | None) -> None:
+            if error is not None:
+                self._bury(child, SHUTDOWN)
+                self.remove(child)
+            then(error)
+
+        self.begin(child, started)
 
     def on_child_up(self, child: Child) -> None:
         """A session is there for everybody to find, as soon as it is up."""
@@ -87,7 +99,3 @@ class SessionsRoot(DynamicSupervisor):
         finally:
             for go_on in self._failing.pop(session_id, ()):
                 go_on()
-
-    def add_from(self, args: tuple[Any, ...], kwargs: dict[str, Any], slot: Slot) -> None:
-        setup: SessionSetup = args[0]
-        self.start_session(setup, slot)

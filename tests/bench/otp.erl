@@ -224,10 +224,15 @@ work("storm", #{sessions := Sessions, crashing := Crashing, seconds := Seconds})
     Lost = length([1 || {_, S} <- Ill, length(ask(S, {last, 100})) =/= 20]),
     [shut(Supervisor) || {_, Supervisor} <- All],
     ets:delete(Table),
-    [{p50, P50}, {p99, P99}] = in_ms(During),
-    [{p50, B50}, {p99, B99}] = in_ms(Before),
+    {DuringDue, DuringSent} = lists:unzip(During),
+    {BeforeDue, BeforeSent} = lists:unzip(Before),
+    [{p50, P50}, {p99, P99}] = in_ms(DuringDue),
+    [{p50, B50}, {p99, B99}] = in_ms(BeforeDue),
+    [{p50, S50}, {p99, S99}] = in_ms(DuringSent),
+    [{p50, BS50}, {p99, BS99}] = in_ms(BeforeSent),
     [{errors, Errors + Lost}, {p50, P50}, {p99, P99}, {p50_ratio, P50 / max(B50, 0.001)},
      {p99_ratio, P99 / max(B99, 0.001)}, {baseline_p99, B99},
+     {sent_p50_ratio, S50 / max(BS50, 0.001)}, {sent_p99_ratio, S99 / max(BS99, 0.001)},
      {crashes, Crashes / Seconds}, {calls, length(During) / Seconds}].
 
 %% --- their parts ---------------------------------------------------------------------------------------------
@@ -286,8 +291,11 @@ call_until(_, _, End, Due, Took, Errors) when Due >= End -> {calls, Took, Errors
 call_until(Well, N, End, Due, Took, Errors) ->
     wait_until(Due),
     Pid = element(N rem tuple_size(Well) + 1, Well),
+    Sent = now_us(),
     Failed = try gen_server:call(Pid, {last, 10}) of [_ | _] -> 0; _ -> 1 catch _:_ -> 1 end,
-    call_until(Well, N + ?CALLERS, End, Due + ?CALL_EVERY * 1000, [now_us() - Due | Took], Errors + Failed).
+    Now = now_us(),
+    Took1 = [{Now - Due, Now - Sent} | Took],
+    call_until(Well, N + ?CALLERS, End, Due + ?CALL_EVERY * 1000, Took1, Errors + Failed).
 
 crash_until(Supervisor, End, Offset) -> crash_until(Supervisor, End, now_us() + Offset * 1000, 0).
 

@@ -257,12 +257,17 @@ async def raised_stage(**options: Any) -> AsyncIterator[Stage]:
         system = ActorSystem(world=world, **options)
         async with system:
             stage = Stage(system, world, tasks)
-            yield stage
-            stage.released.set()
-            leaving = stage.begin(system.shut_down)
-            for _ in range(100):
-                await world.advance(10)
-                if leaving.is_done and not system.abandoned:
-                    break
-            assert leaving.is_done
+            try:
+                yield stage
+            finally:
+                await _clear(stage)
             assert (system.cells, len(system.timers), system.abandoned) == (0, 0, [])
+
+
+async def _clear(stage: Stage) -> None:
+    stage.released.set()
+    leaving = stage.begin(stage.system.shut_down)
+    for _ in range(100):
+        await stage.world.advance(10)
+        if leaving.is_done and not stage.system.abandoned:
+            return
