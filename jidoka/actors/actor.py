@@ -37,8 +37,8 @@ class Actor(pykka.Actor):
     # Supervisors have their own.
     ref_type: ClassVar[type[ActorRef[Any]]] = ActorRef
     has_children: ClassVar[bool] = False
-    # Stands for the actor whose class is its first argument.
-    bridges: ClassVar[bool] = False
+    # The class of the actor that this one stands for.
+    bridges: ClassVar[type[pykka.Actor] | None] = None
 
     # How this incarnation ended; set before `on_stop` and `on_failure`.
     exit_reason: ExitReason | None = None

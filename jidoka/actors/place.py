@@ -6,7 +6,7 @@ The actor that lives there is replaced when it is restarted; the place, its refs
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jidoka.actors import mailbox
@@ -120,12 +120,12 @@ class Place:
     @property
     def name(self) -> str:
         """The class's name, for people."""
-        return self.actor_class.__name__
+        return self.cls.__name__
 
     @property
     def actor_class(self) -> type[pykka.Actor]:
         """The class that was asked for: not the bridge to a thread, but what is on the other side."""
-        return self.args[0] if self.cls.bridges and self.args else self.cls
+        return self.cls.bridges or self.cls
 
     @property
     def ref(self) -> ActorRef[Any]:
@@ -181,6 +181,10 @@ class Place:
         """Forget *call*."""
         if self._watchers is not None and call in self._watchers:
             self._watchers.remove(call)
+
+    def owe(self, slots: Iterable[Slot]) -> None:
+        """These calls too are answered by what the parent decides about an incarnation that has just ended."""
+        self._owed = [*(self._owed or ()), *((None, slot) for slot in slots)]
 
     def take_slot(self) -> Slot | None:
         """Where the answer to the present message goes, for a handler that answers later."""

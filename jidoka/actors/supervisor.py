@@ -349,6 +349,8 @@ class Supervisor(Operations, Actor):
         starts = [child for child in group if self._comes_back(child)]
         for child in group:
             child.returning = child in starts
+            # A try of its own would break into the plan.
+            self._forget_timer(child)
         self._carry_out(stops, starts, lambda child, error: self._group_is_up(starts, child, error))
 
     def _comes_back(self, child: Child) -> bool:

@@ -67,7 +67,7 @@ class ActorSystem:
         self._around: Any = None
         self._host: TaskGroup
         # Around the orderly end. Cancelled when nobody is left to carry it out.
-        self._leaving = anyio.CancelScope(shield=True)
+        self._leaving: anyio.CancelScope
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}: {self.cells} actors{'' if self.is_running else ', not running'}>"
@@ -85,6 +85,7 @@ class ActorSystem:
         self.backend = Backend()
         self.thread = threading.get_ident()
         self._around = current.around.set(self)
+        self._leaving = anyio.CancelScope(shield=True)
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
         is_up = anyio.Event()

@@ -33,7 +33,8 @@ def cell_for(
     # Asked of every child that is started: issubclass() of an abstract class is slow.
     if hasattr(cls, "mailbox_capacity"):
         return Cell(system, parent, cast("type[Actor]", cls), args, kwargs)
-    return Cell(system, parent, Bridge, (cls, args, kwargs or {}))
+    bridge: Any = type(cls.__name__, (Bridge,), {"bridges": cls})
+    return Cell(system, parent, bridge, (cls, args, kwargs or {}))
 
 
 class ThreadCrash(Exception):
@@ -75,8 +76,9 @@ class Watched(pykka.Actor):
 
     def _crashed(self, error: BaseException) -> ThreadCrash:
         crash = ThreadCrash(text_of(error))
-        self._handle_failure(type(error), error, error.__traceback__)
-        self.jidoka_failure = crash
+        if self.jidoka_failure is None:
+            self._handle_failure(type(error), error, error.__traceback__)
+            self.jidoka_failure = crash
         return crash
 
     def _handle_failure(
@@ -98,7 +100,6 @@ class Bridge(Actor):
     """
 
     traps_exit = True
-    bridges = True
 
     def __init__(self, cls: type[pykka.Actor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class Bridge(Actor):
         new_slot = self.jidoka_cell.system.backend.new_slot
         up = self._up = new_slot()
         self._ended = new_slot()
-        self.jidoka_cell.watch(self._answer_the_rest)
+        self.jidoka_cell.watch(self._leave_the_rest)
         cls, args, kwargs = self._made
         watched: type[Any] = type(cls.__name__, (Watched, cls), {"jidoka_bridge": self})
         self._inner = watched.start(*args, **kwargs)
@@ -221,10 +222,8 @@ class Bridge(Actor):
         else:
             slot.set_result(answer)
 
-    def _answer_the_rest(self, reason: ExitReason) -> None:
-        for slot in self._owed:
-            if not slot.done():
-                slot.set_exception(ActorDead(f"the thread did not answer: {reason}", reason=reason))
+    def _leave_the_rest(self, _: ExitReason) -> None:
+        self.jidoka_cell.owe(self._owed)
         self._owed.clear()
 
 

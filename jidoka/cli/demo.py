@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from rich.console import Console
-from rich.table import Table
-from rich.tree import Tree
 
+from jidoka.cli.screen import Screen, count_table, short
 from jidoka.client import Client
-from jidoka.core.settings import Settings
+from jidoka.core.errors import JidokaError
 
 if TYPE_CHECKING:
-    from jidoka.core.views import TreeNode
+    from jidoka.core.events import Event
     from jidoka.hub.subscription import Subscription
     from jidoka.session import Session
 
 SESSIONS = 12
-QUESTIONS = ("What is a supervision tree?", "And when a child crashes?", "Who remembers what I said?")
+QUESTION = "What is a supervision tree?"
 
 
 class Demo:
-    """One run of it."""
+    """One run of it. *pace* is how many seconds there are to look at each step."""
 
-    def __init__(self, client: Client, console: Console, dice: Random) -> None:
+    def __init__(self, client: Client, screen: Screen, dice: Random, pace: float) -> None:
         self.client = client
-        self.console = console
+        self.screen = screen
         self.dice = dice
+        self.pace = pace
         self.sessions: list[Session] = []
         # Every message that was acknowledged, by session: (seq, content).
         self.acknowledged: dict[str, list[tuple[int, str]]] = {}
         self.broken: list[str] = []
+        self.broken_off = 0
 
-    def say(self, text: str) -> None:
-        """A heading."""
-        self.console.print(f"\n[bold]{text}[/bold]")
+    async def run(self) -> dict[str, Any]:
+        """From the first session to the count."""
+        self.screen.heading(f"{SESSIONS} sessions, each a supervisor with a context manager and an orchestrator")
+        await self.start_sessions()
+        await self.talk()
+        await self.look()
+        self.screen.show_still(await self.client.supervision_tree())
+        self.screen.heading("Breaking them, while all of them talk")
+        first, second, third = self.dice.sample(self.sessions, 3)
+        for breaks in (
+            lambda: self.break_handler(first),
+            lambda: self.kill_orchestrator(second),
+            lambda: self.kill_supervisor(third),
+            self.kill_manager,
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.talk)
+                group.start_soon(breaks)
+            await self.look()
+        self.screen.show_still(await self.client.supervision_tree())
+        return await self.count()
+
+    async def look(self) -> None:
+        """Show the tree, and leave time to look at it."""
+        self.screen.show(await self.client.supervision_tree())
+        world = self.client.house.world
+        await world.sleep_until(world.monotonic() + self.pace)
 
     async def start_sessions(self) -> None:
         """A dozen of them."""
@@ -44,55 +73,70 @@ class Demo:
             self.sessions.append(session)
             self.acknowledged[session.id] = []
 
-    async def talk(self, question: str) -> None:
-        """One turn in every session. What comes back has been acknowledged."""
-        for session in self.sessions:
-            sent = await session.send_message("system", f"note to {session.id[-6:]}: {question}")
-            answer = await session.prompt(question)
-            kept = self.acknowledged[session.id]
-            kept.append((sent.seq, sent.content))
-            kept.append((answer.seq, answer.content))
+    async def talk(self) -> None:
+        """A note and a turn in every session, all at once. What comes back has been acknowledged."""
+        async with anyio.create_task_group() as everybody:
+            for session in self.sessions:
+                everybody.start_soon(self._talk_in, session)
 
-    async def show_tree(self, only: str | None = None) -> None:
-        """The supervision tree, as it is now."""
-        self.console.print(_drawn(await self.client.supervision_tree(), only))
+    async def _talk_in(self, session: Session) -> None:
+        kept = self.acknowledged[session.id]
+        sent = await session.send_message("system", f"a note to {session.id}, number {len(kept)}")
+        kept.append((sent.seq, sent.content))
+        try:
+            answer = await session.prompt(QUESTION)
+        except JidokaError:
+            # Broken in the middle of its turn. Nobody was told that it succeeded.
+            self.broken_off += 1
+        else:
+            kept.append((answer.seq, answer.content))
 
     # --- breaking things -------------------------------------------------------------------------------------
 
     async def break_handler(self, session: Session) -> None:
         """Send a context manager something that it cannot handle: the handler raises."""
         child = (await session.which_children())[0]
-        await self._break(session, f"{session.id[-6:]}: a handler of the context manager raises", child.ref.tell, "?")
+        await self._break(session, "a handler of its context manager raises", lambda: child.ref.tell("?"))
 
-    async def kill_actor(self, session: Session) -> None:
-        """Kill the orchestrator."""
+    async def kill_orchestrator(self, session: Session) -> None:
+        """Kill the actor that talks to the model."""
         ref = await session.get_llm_agent_ref()
-        await self._break(session, f"{session.id[-6:]}: the orchestrator is killed", ref.kill)
+        await self._break(session, "its orchestrator is killed", ref.kill)
 
     async def kill_supervisor(self, session: Session) -> None:
         """Kill the session's supervisor, and everything under it."""
         ref = await session.get_ref()
-        await self._break(session, f"{session.id[-6:]}: its supervisor is killed", ref.kill)
+        await self._break(session, "its supervisor is killed, with all below it", ref.kill)
 
-    async def _break(self, session: Session, what: str, act: Any, *args: Any) -> None:
-        self.broken.append(what)
-        self.console.print(f"  [red]✗[/red] {what}")
+    async def _break(self, session: Session, what: str, act: Callable[[], object]) -> None:
+        self._say_broken(f"{short(session.id)}: {what}")
+        clock = self.client.house.world.monotonic
         async with session.subscribe(types=["child_restarted"]) as events:
-            act(*args)
+            began = clock()
+            act()
+            # Shown as it is at this very moment. It is over long before anybody has looked at it.
+            broken = await self.client.supervision_tree()
             event = await _first(events)
-        self.console.print(f"  [green]✓[/green] {event.data['child']} is back, entry {event.seq} of the journal")
+            took = clock() - began
+        self.screen.show(broken)
+        self._say_back(f"{event.data['child']} is back after {took * 1000:.1f} ms: entry {event.seq} of the journal")
 
     async def kill_manager(self) -> None:
         """Kill the session manager. The sessions go on; the next one finds them."""
-        what = "the session manager is killed"
-        self.broken.append(what)
-        self.console.print(f"  [red]✗[/red] {what}")
+        self._say_broken("the session manager is killed")
         manager = self.client.house.manager
         assert manager is not None
         manager.kill()
+        self.screen.show(await self.client.supervision_tree())
         await manager.wait_stopped()
-        found = len(self.client.house.registry)
-        self.console.print(f"  [green]✓[/green] the next one has found {found} sessions")
+        self._say_back(f"the next one has found {len(self.client.house.registry)} sessions, and none of them noticed")
+
+    def _say_broken(self, what: str) -> None:
+        self.broken.append(what)
+        self.screen.say(f"  ✗ {what}", "red")
+
+    def _say_back(self, what: str) -> None:
+        self.screen.say(f"  ✓ {what}", "green")
 
     # --- counting --------------------------------------------------------------------------------------------
 
@@ -109,66 +153,48 @@ class Demo:
             "restarts": self.client.house.restarts,
             "acknowledged": acknowledged,
             "lost": lost,
+            "broken_off": self.broken_off,
         }
 
 
-async def demo(console: Console | None, *, seed: int = 1) -> dict[str, Any]:
+async def demo(console: Console | None, *, seed: int = 1, pace: float = 0.0) -> dict[str, Any]:
     """Run it. Without a *console* nothing is printed."""
-    console = console or Console(quiet=True)
-    async with Client(settings=Settings()) as client:
-        run = Demo(client, console, Random(seed))
-        run.say(f"{SESSIONS} sessions, each with a supervisor, a context manager and an orchestrator")
-        await run.start_sessions()
-        await run.talk(QUESTIONS[0])
-        await run.show_tree()
-
-        first, second, third = run.dice.sample(run.sessions, 3)
-        run.say("Breaking things")
-        await run.break_handler(first)
-        await run.kill_actor(second)
-        await run.kill_supervisor(third)
-        await run.talk(QUESTIONS[1])
-        await run.kill_manager()
-        await run.talk(QUESTIONS[2])
-
-        run.say("The three that were broken, with what came back")
-        for session in (first, second, third):
-            await run.show_tree(session.id)
-        outcome = await run.count()
-    _show(console, outcome)
+    console = console or Console(quiet=True, force_terminal=False)
+    async with Client() as client:
+        with Screen(console) as screen, _crashes_in_one_line(screen):
+            outcome = await Demo(client, screen, Random(seed), pace).run()
+    console.print()
+    console.print(count_table(outcome))
     return outcome
 
 
-async def _first(events: Subscription) -> Any:
+async def _first(events: Subscription) -> Event:
     async for event in events:
         return event
     raise RuntimeError("the session ended")
 
 
-def _drawn(node: TreeNode, only: str | None) -> Tree:
-    tree = Tree(_label(node))
-    _draw(node, tree, only)
-    return tree
+class _OneLine(logging.Handler):
+    """Says what raised, without the traceback: here it is on purpose."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.ERROR)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info and record.exc_info[1]
+        if error:
+            self._screen.say(f"    {type(error).__name__}: {error}", "dim")
 
 
-def _draw(node: TreeNode, tree: Tree, only: str | None) -> None:
-    for child in node.children:
-        if only is not None and child.session_id not in (None, only):
-            continue
-        _draw(child, tree.add(_label(child)), only)
-
-
-def _label(node: TreeNode) -> str:
-    restarts = f", restarted {node.restarts}×" if node.restarts else ""
-    color = "green" if node.state == "running" else "yellow"
-    return f"{node.id} [dim]{node.type}[/dim] [{color}]{node.state}[/{color}]{restarts}"
-
-
-def _show(console: Console, outcome: dict[str, Any]) -> None:
-    table = Table(show_header=False, title="messages")
-    table.add_row("acknowledged", str(outcome["acknowledged"]))
-    table.add_row("lost", str(outcome["lost"]), style="green" if outcome["lost"] == 0 else "bold red")
-    table.add_row("things broken", str(len(outcome["broken"])))
-    table.add_row("restarts", str(outcome["restarts"]))
-    console.print()
-    console.print(table)
+@contextmanager
+def _crashes_in_one_line(screen: Screen) -> Generator[None]:
+    log = logging.getLogger("jidoka.actors")
+    handler, propagates = _OneLine(screen), log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagates

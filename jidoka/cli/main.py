@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,6 +19,7 @@ from jidoka.cli.demo import demo as run_demo
 from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.replay import Report
 from jidoka.cli.replay import replay as run_replay
+from jidoka.cli.running import Interrupted, on_the_loop
 from jidoka.core.errors import JidokaError
 
 T = TypeVar("T")
@@ -36,15 +36,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 def run() -> None:
     """The console script."""
     app()
-
-
-def on_the_loop(function: Callable[[], Awaitable[T]]) -> T:
-    """Run `await function()`, on uvloop where it is installed."""
-    try:
-        import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError:
-        return anyio.run(function)
-    return anyio.run(function, backend_options={"use_uvloop": True})
 
 
 def _version(wanted: bool) -> None:

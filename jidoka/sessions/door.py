@@ -46,9 +46,13 @@ class Door:
         return await self._insist(session_id, "context_manager", request)
 
     async def orchestrator(self, session_id: str, request: Request[T]) -> T:
-        """Ask the session's orchestrator, once: a turn is not repeated."""
-        ref = await self.ref(session_id, "orchestrator")
-        return await ref.call(request, timeout=None)
+        """Ask the session's orchestrator. What it has begun is not begun again; what never reached it is."""
+        while True:
+            ref = await self.ref(session_id, "orchestrator")
+            try:
+                return await ref.call(request, timeout=None)
+            except (ActorDead, ActorRestarted):
+                await self.manager(ask.Activate(session_id))
 
     async def _insist(self, session_id: str, name: str, request: Request[T]) -> T:
         clock = self.house.world.monotonic
@@ -61,7 +65,8 @@ class Door:
             try:
                 return await ref.call(request, timeout=left)
             except (ActorDead, ActorRestarted):
-                continue
+                # Whatever is being done to the session, this waits until it is done.
+                await self.manager(ask.Activate(session_id))
 
     async def ref(self, session_id: str, name: str) -> ActorRef[Any]:
         """The ref of a session's child. Resumes a suspended session."""

@@ -6,6 +6,7 @@ terminations that the one before it had begun.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +27,6 @@ from jidoka.core.errors import (
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
 from jidoka.sessions.keeper import write_last_words
-from jidoka.sessions.registry import Registry
 from jidoka.sessions.setup import SessionSetup
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from jidoka.core.heads import Head
     from jidoka.sessions.house import House
     from jidoka.sessions.root import SessionsRoot
+
+log = logging.getLogger("jidoka.sessions")
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
 
@@ -58,17 +60,18 @@ class SessionManager(Actor):
     # --- coming up -------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Find the sessions that are there."""
+        """The sessions are where they were: the registry is their supervisor's. What was half done is done."""
         self.jidoka_cell.watch(self._answer_the_rest)
         if self.restarts:
-            registry = Registry()
-            for child in self.root.children.values():
-                if not child.is_new:
-                    registry.add(child.id, child)
-            self.house.registry = registry
             self.start_soon(self._finish_terminations)
 
     async def _finish_terminations(self) -> None:
+        try:
+            await self._look_for_terminations()
+        except JidokaError:
+            log.exception("half-done terminations could not be looked for")
+
+    async def _look_for_terminations(self) -> None:
         after: int | None = None
         while True:
             found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
@@ -190,12 +193,16 @@ class SessionManager(Actor):
     async def _suspend(self, message: ask.SuspendSession) -> None:
         session_id = message.session_id
         await self._wait_until_recorded(session_id)
+        if session_id not in self.house.registry:
+            head = await self._head(session_id)
+            if head.status is SessionStatus.SUSPENDED:
+                return
+            if head.status is SessionStatus.FAILED:
+                raise InvalidTransition(status=head.status, target=SessionStatus.SUSPENDED)
+            await self._activate(session_id, resume=False)
         context = self.house.registry.child(session_id, "context_manager")
         if context is None:
-            head = await self._head(session_id)
-            if head.status not in (SessionStatus.SUSPENDED, SessionStatus.IDLE, SessionStatus.ACTIVE):
-                raise InvalidTransition(status=head.status, target=SessionStatus.SUSPENDED)
-            return
+            raise ActorRestarted(f"session {session_id} is being restarted")
         if await context.call(ask.Suspend(message.is_automatic), timeout=self.house.call_timeout):
             await self._take_down(session_id)
 

@@ -1,4 +1,7 @@
-"""Which sessions have live actors, and where. Anybody on the loop may read it without asking an actor."""
+"""Which sessions have live actors, and where. Anybody on the loop may read it without asking an actor.
+
+The sessions' supervisor keeps it: a row is its own record of a child. A killed manager takes nothing with it.
+"""
 
 from __future__ import annotations
 

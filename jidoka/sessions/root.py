@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.actors.children import Child, Started
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from jidoka.sessions.house import House
     from jidoka.sessions.setup import SessionSetup
+
+log = logging.getLogger("jidoka.sessions")
 
 TEMPLATE = ChildSpec("session", SessionSupervisor)
 
@@ -96,6 +99,9 @@ class SessionsRoot(DynamicSupervisor):
     async def _record_failure(self, session_id: str, error: str) -> None:
         try:
             await write_last_words(self.house, session_id, error=error)
+        except Exception:
+            # One session's trouble with the store must not end the supervisor of all of them.
+            log.exception("the failure of a session could not be recorded", extra={"session_id": session_id})
         finally:
             for go_on in self._failing.pop(session_id, ()):
                 go_on()

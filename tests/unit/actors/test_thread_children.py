@@ -286,7 +286,7 @@ async def test_a_full_thread_holds_its_mail_up_and_loses_none(
     monkeypatch.setattr(Bridge, "mailbox_capacity", 3)
     log: list[Any] = []
     gate = threading.Event()
-    _, ref = await child_of(system, log)
+    _, ref = await child_of(system, log, restart="temporary")
     ref.tell(gate)
     sent = 0
     with pytest.raises(Exception, match="messages waiting"):

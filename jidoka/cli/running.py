@@ -1,0 +1,71 @@
+"""Runs a command on the loop, and ends it when the process is told to: first in order, then in a hurry."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+import anyio
+
+from jidoka.actors import current
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """A signal ended the command."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"ended by {number.name}")
+        self.exit_status = 128 + number
+
+
+def on_the_loop(function: Callable[[], Awaitable[T]]) -> T:
+    """Run `await function()`, on uvloop where it is installed. Raises Interrupted after SIGINT or SIGTERM."""
+    try:
+        import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        return anyio.run(Command(function).run)
+    return anyio.run(Command(function).run, backend_options={"use_uvloop": True})
+
+
+class Command(Generic[T]):
+    """One command. The first signal cancels it: what it opened is closed in order. The next kills what is left."""
+
+    def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
+        self._function = function
+        self._work = anyio.CancelScope()
+        self._signal: signal.Signals | None = None
+        self._result: T
+        self._error: Exception | None = None
+
+    async def run(self) -> T:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch, signals)
+                await self._work_until_done()
+                group.cancel_scope.cancel()
+        if self._signal is not None:
+            raise Interrupted(self._signal) from self._error
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    async def _work_until_done(self) -> None:
+        # The error is kept: a task group would wrap it.
+        with self._work:
+            try:
+                self._result = await self._function()
+            except Exception as error:
+                self._error = error
+
+    async def _watch(self, signals: AsyncIterator[signal.Signals]) -> None:
+        async with anyio.create_task_group() as hurry:
+            async for number in signals:
+                if self._signal is not None:
+                    for system in current.running:
+                        hurry.start_soon(system.shut_down)
+                else:
+                    self._signal = number
+                    self._work.cancel()

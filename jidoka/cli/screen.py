@@ -1,0 +1,89 @@
+"""How the demo looks: on a terminal a supervision tree that lives below what is said, elsewhere plain lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+if TYPE_CHECKING:
+    from jidoka.core.views import TreeNode
+
+MARKS = {"running": ("●", "green"), "restarting": ("○", "yellow"), "stopped": ("✗", "red"), "abandoned": ("?", "red")}
+
+
+class Screen:
+    """Where a demo is shown."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str, style: str = "") -> None:
+        """One more line. On a terminal, above the tree."""
+        self._console.print(Text(text, style))
+
+    def heading(self, text: str) -> None:
+        """The title of what follows."""
+        self._console.print(Text(f"\n{text}", "bold"))
+
+    def show(self, node: TreeNode) -> None:
+        """The tree as it is now. Only a terminal sees every one."""
+        if self._live is not None:
+            self._live.update(drawn(node), refresh=True)
+
+    def show_still(self, node: TreeNode) -> None:
+        """A tree for those who have no terminal: before, and after."""
+        if self._live is None:
+            self._console.print(drawn(node))
+
+
+def drawn(node: TreeNode) -> Group:
+    """A tree in which a supervisor of workers and its workers share a line, so that it fits on a screen."""
+    tree = Tree(_label(node))
+    _draw(node, tree)
+    legend = Text("● running   ○ restarting   ↻ how often it was started again", "dim")
+    return Group(Text(), tree, legend)
+
+
+def _draw(node: TreeNode, tree: Tree) -> None:
+    for child in node.children:
+        if child.children and not any(grandchild.children for grandchild in child.children) and child.session_id:
+            tree.add(Text("   ").join([_label(child), *map(_label, child.children)]))
+        else:
+            _draw(child, tree.add(_label(child)))
+
+
+def _label(node: TreeNode) -> Text:
+    mark, color = MARKS[node.state]
+    again = f" ↻{node.restarts}" if node.restarts else ""
+    return Text.assemble(short(node.id), " ", (mark, color), (again, "bold yellow"))
+
+
+def short(name: str) -> str:
+    """A session's id as people can tell it from others; any other name as it is."""
+    return f"session …{name[-6:]}" if name.startswith("session_") else name
+
+
+def count_table(outcome: dict[str, Any]) -> Table:
+    """What came of it."""
+    table = Table(show_header=False, title="messages", title_justify="left")
+    table.add_row("acknowledged", str(outcome["acknowledged"]))
+    table.add_row("lost", str(outcome["lost"]), style="green" if outcome["lost"] == 0 else "bold red")
+    table.add_row("things broken", str(len(outcome["broken"])))
+    table.add_row("restarts", str(outcome["restarts"]))
+    table.add_row("turns that broke off", str(outcome["broken_off"]))
+    return table

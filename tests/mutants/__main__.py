@@ -1,0 +1,68 @@
+"""`python -m tests.mutants [NAME …]`: break the code in a copy, one sabotage at a time, and run the tests that must notice.
+
+Exit status 0 only if every sabotage was caught. A sabotage whose text is no longer in the code is an error: the list is
+kept up to date with the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.mutants.sabotages import SABOTAGES, Sabotage
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 300
+
+
+def run(sabotage: Sabotage, copy: Path) -> str:
+    """caught, survived, or what is wrong with the list."""
+    target = copy / sabotage.file
+    sound = target.read_text()
+    if sound.count(sabotage.text) != 1:
+        return f"error: its text stands {sound.count(sabotage.text)} times in {sabotage.file}"
+    target.write_text(sound.replace(sabotage.text, sabotage.broken))
+    try:
+        return "caught" if not passes(copy, sabotage.tests) else "SURVIVED"
+    finally:
+        target.write_text(sound)
+
+
+def passes(copy: Path, tests: tuple[str, ...]) -> bool:
+    """Whether *tests* pass in the copy. A run that hangs has noticed something, too."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "60", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode not in (0, 1):
+        raise RuntimeError(done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:])
+    return done.returncode == 0
+
+
+def main(names: list[str]) -> int:
+    """Run the sabotages by those names, or all of them."""
+    chosen = [sabotage for sabotage in SABOTAGES if not names or sabotage.name in names]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        ignore = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", ".hypothesis")
+        shutil.copytree(ROOT, copy, ignore=ignore)
+        every = tuple(sorted({test for sabotage in chosen for test in sabotage.tests}))
+        if not passes(copy, every):
+            print("the tests fail without any sabotage")
+            return 1
+        verdicts = {sabotage.name: run(sabotage, copy) for sabotage in chosen}
+    for name, verdict in verdicts.items():
+        print(f"{verdict:10} {name}")
+    caught = sum(verdict == "caught" for verdict in verdicts.values())
+    print(f"{caught} of {len(verdicts)} sabotages caught")
+    return 0 if caught == len(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
