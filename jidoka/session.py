@@ -133,6 +133,7 @@ class Session:
         return await self._door.orchestrator(self.id, self._prompt(content, idempotency_key, timeout, None))
 
     def _prompt(self, content: str, key: str | None, timeout: float | None, feed: Feed | None) -> ask.Prompt:
+        checks.session_id(self.id)
         checks.content(content)
         checks.timeout(timeout)
         if key is not None:
@@ -160,6 +161,7 @@ class Session:
 
     async def cancel_turn(self) -> bool:
         """End the turn that is running. False when there is none."""
+        checks.session_id(self.id)
         return await self._door.orchestrator(self.id, ask.CancelTurn())
 
     async def send_input(self, text: str) -> None:

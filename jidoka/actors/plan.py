@@ -50,9 +50,10 @@ class Plan:
         return child in self.starts or child in self.stops
 
     def drop(self, child: Child) -> None:
-        """*child* is not to be started any more."""
-        if child in self.starts:
-            self.starts.remove(child)
+        """*child* is not the plan's business any more."""
+        for those in (self.starts, self.stops):
+            if child in those:
+                those.remove(child)
 
     def go(self) -> None:
         """Take steps until one has to be waited for."""

@@ -351,6 +351,8 @@ class Supervisor(Operations, Actor):
             child.returning = child in starts
             # A try of its own would break into the plan.
             self._forget_timer(child)
+        # What is at rest already is not the plan's business: it may be started by hand meanwhile.
+        stops = [child for child in stops if child.is_alive or child.is_waiting]
         self._carry_out(stops, starts, lambda child, error: self._group_is_up(starts, child, error))
 
     def _comes_back(self, child: Child) -> bool:

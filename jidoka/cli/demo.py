@@ -17,6 +17,7 @@ from jidoka.core.errors import JidokaError
 
 if TYPE_CHECKING:
     from jidoka.core.events import Event
+    from jidoka.core.views import TreeNode
     from jidoka.hub.subscription import Subscription
     from jidoka.session import Session
 
@@ -63,6 +64,9 @@ class Demo:
     async def look(self) -> None:
         """Show the tree, and leave time to look at it."""
         self.screen.show(await self.client.supervision_tree())
+        await self._pause()
+
+    async def _pause(self) -> None:
         world = self.client.house.world
         await world.sleep_until(world.monotonic() + self.pace)
 
@@ -119,6 +123,7 @@ class Demo:
             event = await _first(events)
             took = clock() - began
         self.screen.show(broken)
+        await self._pause()
         self._say_back(f"{event.data['child']} is back after {took * 1000:.1f} ms: entry {event.seq} of the journal")
 
     async def kill_manager(self) -> None:
@@ -128,6 +133,7 @@ class Demo:
         assert manager is not None
         manager.kill()
         self.screen.show(await self.client.supervision_tree())
+        await self._pause()
         await manager.wait_stopped()
         self._say_back(f"the next one has found {len(self.client.house.registry)} sessions, and none of them noticed")
 
@@ -150,7 +156,7 @@ class Demo:
         return {
             "sessions": len(self.sessions),
             "broken": self.broken,
-            "restarts": self.client.house.restarts,
+            "restarts": _restarts(await self.client.supervision_tree()),
             "acknowledged": acknowledged,
             "lost": lost,
             "broken_off": self.broken_off,
@@ -166,6 +172,10 @@ async def demo(console: Console | None, *, seed: int = 1, pace: float = 0.0) -> 
     console.print()
     console.print(count_table(outcome))
     return outcome
+
+
+def _restarts(node: TreeNode) -> int:
+    return node.restarts + sum(map(_restarts, node.children))
 
 
 async def _first(events: Subscription) -> Event:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jidoka.core import checks
 from jidoka.core.errors import InvalidMessage, JidokaError
@@ -45,7 +46,7 @@ def read_dialogues(path: Path) -> list[Dialogue]:
     if raw.startswith(GZIP_MAGIC):
         try:
             raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InvalidMessage(f"{path}: not a whole gzip file: {error}") from error
     found = [_dialogue(path, number, line) for number, line in enumerate(raw.split(b"\n"), start=1) if line.strip()]
     if not found:
@@ -55,11 +56,19 @@ def read_dialogues(path: Path) -> list[Dialogue]:
 
 def _dialogue(path: Path, number: int, line: bytes) -> Dialogue:
     try:
-        value: Any = json.loads(line)
-        return Dialogue(str(value["id"]), tuple(_turns(value["turns"])))
-    except (ValueError, TypeError, KeyError, JidokaError) as error:
-        said = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise InvalidMessage(f"{path}, line {number}: {said}") from error
+        return _checked(json.loads(line))
+    except (ValueError, RecursionError, JidokaError) as error:
+        raise InvalidMessage(f"{path}, line {number}: {error}") from error
+
+
+def _checked(value: Any) -> Dialogue:
+    if not isinstance(value, dict) or "id" not in value or "turns" not in value:
+        raise InvalidMessage('a dialogue is {"id": ..., "turns": [[role, text], ...]}')
+    found = cast("dict[str, Any]", value)
+    name = found["id"]
+    if type(name) not in {str, int}:
+        raise InvalidMessage("the id of a dialogue is text or a number")
+    return Dialogue(str(name), tuple(_turns(found["turns"])))
 
 
 def _turns(turns: Any) -> Iterable[Turn]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -20,21 +21,31 @@ from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.replay import Report
 from jidoka.cli.replay import replay as run_replay
 from jidoka.cli.running import Interrupted, on_the_loop
-from jidoka.core.errors import JidokaError
+from jidoka.core.errors import JidokaError, Refused
 
 T = TypeVar("T")
 
 app = typer.Typer(
-    name="jidoka", help="Sessions with a language model as supervised actors.", no_args_is_help=True, add_completion=False
+    name="jidoka",
+    help="Sessions with a language model as supervised actors.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 out = Console()
 err = Console(stderr=True)
+
+# Seconds between the steps of a demo that somebody watches.
+PACE = 0.9
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 def run() -> None:
     """The console script."""
+    reconfigure: Callable[..., object] | None = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        # A terminal that cannot show a character shows another one.
+        reconfigure(errors="replace")
     app()
 
 
@@ -46,16 +57,32 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Sessions with a language model as supervised actors."""
 
 
-def _refuse(text: str, as_json: bool) -> typer.Exit:
+def _refuse(text: str, as_json: bool, *, status: int = 2) -> typer.Exit:
     if as_json:
         print(json.dumps({"error": text}))
-    err.print(f"jidoka: {text}", style="red", markup=False, highlight=False)
-    return typer.Exit(2)
+    err.print(f"jidoka: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return typer.Exit(status)
+
+
+def _carry_out(function: Callable[[], Awaitable[T]], as_json: bool) -> T:
+    """`await function()`, with every way in which it may end as an exit status and one line of text."""
+    try:
+        return on_the_loop(function)
+    except Interrupted as signal:
+        err.print(f"jidoka: {signal}", markup=False, highlight=False)
+        raise typer.Exit(signal.exit_status) from None
+    except JidokaError as error:
+        raise _refuse(str(error), as_json, status=2 if isinstance(error, Refused) else 1) from error
+    except ValidationError as error:
+        wrong = "; ".join(f"JIDOKA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise _refuse(f"settings: {wrong}", as_json) from error
 
 
 @app.command()
@@ -71,14 +98,16 @@ def replay(
         raise _refuse(f"--kill-rate is a chance from 0 to 1, not {kill_rate}", as_json)
     try:
         dialogues = read_dialogues(file)
-        with _progress(sum(len(dialogue.turns) for dialogue in dialogues), hidden=as_json) as advance:
-            report = on_the_loop(
-                lambda: run_replay(dialogues, store=store, kill_rate=kill_rate, seed=seed, progress=advance)
-            )
     except OSError as error:
         raise _refuse(f"{file}: {error.strerror or error}", as_json) from error
     except JidokaError as error:
         raise _refuse(str(error), as_json) from error
+    with _progress(sum(len(dialogue.turns) for dialogue in dialogues), hidden=as_json) as advance:
+        report = _carry_out(
+            lambda: run_replay(dialogues, store=store, kill_rate=kill_rate, seed=seed, progress=advance), as_json
+        )
+    for error in report.errors[:1]:
+        err.print(f"jidoka: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps(report.as_json()))
     else:
@@ -122,7 +151,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="For the dice.")] = 1,
 ) -> None:
     """Start a dozen sessions, break real things, and show what comes back. No network, no key."""
-    outcome = on_the_loop(lambda: run_demo(None if as_json else out, seed=seed))
+    pace = PACE if out.is_terminal and not as_json else 0.0
+    outcome = _carry_out(lambda: run_demo(None if as_json else out, seed=seed, pace=pace), as_json)
     if as_json:
         print(json.dumps(outcome))
-    sys.exit(0 if outcome["lost"] == 0 else 1)
+    raise typer.Exit(0 if outcome["lost"] == 0 else 1)

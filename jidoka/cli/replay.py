@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from random import Random
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from jidoka.cli.dialogues import Dialogue, Differences, Turn, compare
 from jidoka.client import Client
+from jidoka.core.errors import JidokaError
 from jidoka.core.settings import Settings
-from jidoka.cli.dialogues import Dialogue, Differences, compare
+from jidoka.core.state import SessionState
 
 if TYPE_CHECKING:
+    from jidoka.core.messages import Message
     from jidoka.session import Session
 
 # No session of a replay may fail because it was killed too often.
@@ -39,11 +42,13 @@ class Report:
     messages_per_second: float = 0.0
     seconds: float = 0.0
     kills_by_victim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
+    errors: list[str] = field(default_factory=list[str])
+    """Why dialogues broke off. What they did not say counts as lost."""
 
     @property
     def is_clean(self) -> bool:
         """Whether every message came out where it belongs."""
-        return not (self.lost or self.duplicated or self.out_of_order or self.mixed)
+        return not (self.lost or self.duplicated or self.out_of_order or self.mixed or self.errors)
 
     def count(self, found: Differences) -> None:
         """Add one session's differences."""
@@ -53,6 +58,7 @@ class Report:
         self.mixed += found.mixed
 
     def as_json(self) -> dict[str, Any]:
+        """The object."""
         return asdict(self)
 
 
@@ -79,18 +85,36 @@ async def replay(
                     everybody.start_soon(_talk, dialogue, session, killer, progress)
             report.messages_per_second = round(report.messages / (time.perf_counter() - talking), 1)
             for dialogue, session in zip(dialogues, sessions, strict=True):
-                stored = [(message.role, message.content) for message in await session.get_history()]
-                report.count(compare(dialogue.turns, stored))
+                report.count(await _differences(client, dialogue, session))
             report.restarts = client.house.restarts
     report.seconds = round(time.perf_counter() - began, 3)
     return report
 
 
 async def _talk(dialogue: Dialogue, session: Session, killer: Killer, progress: Callable[[int], object]) -> None:
-    for role, text in dialogue.turns:
-        await session.send_message(role, text)
-        await killer.strike()
+    try:
+        for role, text in dialogue.turns:
+            await session.send_message(role, text)
+            await killer.strike()
+    except JidokaError as error:
+        killer.report.errors.append(f"dialogue {dialogue.id}: {error}")
     progress(len(dialogue.turns))
+
+
+async def _differences(client: Client, dialogue: Dialogue, session: Session) -> Differences:
+    """What is in the store is compared; if that is as it should be, what the session says as well."""
+    try:
+        entries = await client.house.store.read(session.id)
+        stored = compare(dialogue.turns, _turns(SessionState.of(session.id, entries).messages))
+        if stored != Differences():
+            return stored
+        return compare(dialogue.turns, _turns(await session.get_history()))
+    except JidokaError:
+        return Differences(lost=len(dialogue.turns))
+
+
+def _turns(messages: Iterable[Message]) -> list[Turn]:
+    return [(message.role, message.content) for message in messages]
 
 
 class Killer:
@@ -100,7 +124,7 @@ class Killer:
         self._session = session
         self._rate = rate
         self._dice = dice
-        self._report = report
+        self.report = report
 
     async def strike(self) -> None:
         """Perhaps kill somebody."""
@@ -114,8 +138,8 @@ class Killer:
             for child in await self._session.which_children():
                 if child.id == victim:
                     child.ref.kill()
-        self._report.kills += 1
-        self._report.kills_by_victim[victim] += 1
+        self.report.kills += 1
+        self.report.kills_by_victim[victim] += 1
 
 
 @contextmanager

@@ -35,12 +35,13 @@ class Command(Generic[T]):
 
     def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
         self._function = function
-        self._work = anyio.CancelScope()
         self._signal: signal.Signals | None = None
         self._result: T
         self._error: Exception | None = None
+        self._work: anyio.CancelScope
 
     async def run(self) -> T:
+        self._work = anyio.CancelScope()
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch, signals)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorDead
+from jidoka.actors.exits import Shutdown
 from jidoka.core.entries import Entry
-from jidoka.core.errors import DuplicateKey, SessionExists
+from jidoka.core.errors import DuplicateKey, Fenced, SessionExists, StaleSequence, Tombstoned
 from jidoka.core.events import EventType
 from jidoka.core.lifecycle import move
 from jidoka.core.state import SessionState
@@ -162,6 +163,10 @@ class ContextManager(Writes, TurnRecords, Actor):
             await house.store.append(self.setup.session_id, entries, expected_seq=seq)
         except DuplicateKey as duplicate:
             return answer([duplicate.entry])
+        except (StaleSequence, Fenced, Tombstoned) as moved:
+            # The journal is not where this incarnation believes it is. The next one reads it anew, and whoever asked
+            # asks again, with the same key.
+            raise Shutdown(str(moved)) from moved
         self._apply(entries)
         return answer(entries)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 
 from rich.console import Console
@@ -33,8 +34,19 @@ def console() -> Console:
     return out if out.is_terminal else Console(width=WIDTH)
 
 
+def stop_when_told() -> None:
+    """Whoever ends this ends the contestant that is running as well."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)
+
+
 def main() -> int:
     """Exit status 0: measured; 2: bad input."""
+    stop_when_told()
     options = parsed()
     try:
         works = chosen([name.strip() for name in options.rows.split(",") if name.strip()])
