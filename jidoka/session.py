@@ -69,7 +69,7 @@ class Session:
         """End the session. The history is kept unless *purge*. Fine when it has ended already."""
         checks.session_id(self.id)
         checks.text(reason, field="reason")
-        await self._door.manager(ask.TerminateSession(self.id, reason, purge))
+        await self._door.terminate(self.id, reason, purge=purge)
 
     async def suspend(self) -> SessionInfo:
         """Free the memory, keep the state. Raises TurnInProgress, InvalidTransition."""

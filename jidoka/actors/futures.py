@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import pykka
@@ -96,7 +97,13 @@ class Future(pykka.ThreadingFuture[T]):
         if self._get_hook is None and self._result is None:
             backend = Backend()
             slot = backend.new_slot()
-            self.when_done(lambda: backend.post(lambda: None if slot.done() else slot.set_result(None)))
+
+            def wake() -> None:
+                # The awaiter may have given up, and its loop may have gone with it.
+                with suppress(RuntimeError):
+                    backend.post(lambda: None if slot.done() else slot.set_result(None))
+
+            self.when_done(wake)
             await slot
 
 

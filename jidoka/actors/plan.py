@@ -25,7 +25,17 @@ class Plan:
     ignores its start is not a failure.
     """
 
-    __slots__ = ("_current", "_done", "_is_cancelled", "_is_stepping", "_is_waiting", "_start", "_stop", "starts", "stops")
+    __slots__ = (
+        "_current",
+        "_done",
+        "_is_cancelled",
+        "_is_stepping",
+        "_is_waiting",
+        "_start",
+        "_stop",
+        "starts",
+        "stops",
+    )
 
     def __init__(
         self, stops: Sequence[Child], starts: Sequence[Child], *, stop: Stop, start: Start, done: Done

@@ -11,6 +11,10 @@ from pykka import ActorRegistry
 if TYPE_CHECKING:
     from jidoka.actors.place import Place
 
+# A library says what happens; where it is written, and whether, is the program's to say. Without this, Python would
+# print every crash of every session.
+logging.getLogger("jidoka").addHandler(logging.NullHandler())
+
 log = logging.getLogger("jidoka.actors")
 
 # The exits of Python itself: the crash of one actor, and nothing more.

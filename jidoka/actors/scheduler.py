@@ -70,20 +70,24 @@ class Scheduler:
 
     async def _work(self) -> None:
         ready = self._ready
-        turn = TURN
         try:
             while True:
+                # Whether it is this worker that will look at the queue before it rests.
+                leads = True
+                turn = TURN
                 while ready:
                     waiting = ready.popleft().run()
                     if waiting is not None:
-                        self._hand_over()
-                        await waiting
+                        leads = await self._follow(waiting, leads)
                     turn -= 1
                     if not turn:
+                        if not leads:
+                            # Another one has been woken: two would take twice the time from the rest of the loop.
+                            break
                         turn = TURN
-                        self._armed = True
                         await cancel_shielded_checkpoint()
-                self._armed = False
+                if leads:
+                    self._armed = False
                 if len(self._idle) >= POOL:
                     return
                 slot = self._backend.new_slot()
@@ -92,7 +96,14 @@ class Scheduler:
         finally:
             self.workers -= 1
 
-    def _hand_over(self) -> None:
-        self._armed = False
-        if self._ready:
-            self._arm()
+    async def _follow(self, waiting: Coroutine[Any, Any, None], leads: bool) -> bool:
+        """Await *waiting*, while another worker leads. Whether this one leads afterwards."""
+        if leads:
+            self._armed = False
+            if self._ready:
+                self._arm()
+        await waiting
+        if self._armed:
+            return False
+        self._armed = True
+        return True

@@ -53,9 +53,7 @@ class ChildSpec:
         self.kwargs: dict[str, Any] = dict(kwargs or {})
         self.restart: Restart = restart
         self.type: Kind = type if type is not None else "supervisor" if is_supervisor else "worker"
-        self.shutdown: Patience = (
-            shutdown if shutdown is not None else "infinity" if self.type == "supervisor" else 5.0
-        )
+        self.shutdown: Patience = shutdown if shutdown is not None else "infinity" if self.type == "supervisor" else 5.0
         self.significant = significant
         self.start_timeout: float | Literal["infinity"] = start_timeout
         self._check()

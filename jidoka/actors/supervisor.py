@@ -220,12 +220,16 @@ class Supervisor(Operations, Actor):
         """A child did not come up."""
         self._forget_timer(child)
         then, child.on_started = child.on_started, None
+        down, child.on_down = child.on_down, None
+        # Before anybody hears of it: they may start it again.
         if isinstance(error, Ignore):
             self._bury(child, ExitReason("normal", "ignored its start"))
+        elif down is not None and not child.returning:
+            self._bury(child, SHUTDOWN)
         if then is not None:
             then(error)
-        if child.on_down is not None:
-            self._ended_as_asked(child, SHUTDOWN)
+        for go_on in down or ():
+            go_on()
         child.settle()
 
     def on_child_down(self, child: Child, reason: ExitReason) -> None:

@@ -106,7 +106,8 @@ class Bridge(Actor):
         self._made = (cls, args, kwargs)
         self._inner: pykka.ActorRef[Any] | None = None
         self._up: Slot | None = None
-        self._ended: Slot | None = None
+        self._down: Slot | None = None
+        self._is_down = False
         # Set when the thread's mailbox is full and a message waits for room.
         self._room: Slot | None = None
         self._owed: set[Slot] = set()
@@ -134,7 +135,8 @@ class Bridge(Actor):
         _settle(self._up, error)
         if what == "up":
             return
-        _settle(self._ended, None)
+        self._is_down = True
+        _settle(self._down, None)
         cell = self.jidoka_cell
         cell.system.abandoned_ended(self)
         if cell.actor is self:
@@ -143,9 +145,7 @@ class Bridge(Actor):
     # --- its life ------------------------------------------------------------------------------------
 
     async def on_start(self) -> None:
-        new_slot = self.jidoka_cell.system.backend.new_slot
-        up = self._up = new_slot()
-        self._ended = new_slot()
+        up = self._up = self.jidoka_cell.system.backend.new_slot()
         self.jidoka_cell.watch(self._leave_the_rest)
         cls, args, kwargs = self._made
         watched: type[Any] = type(cls.__name__, (Watched, cls), {"jidoka_bridge": self})
@@ -156,13 +156,14 @@ class Bridge(Actor):
 
     async def on_stop(self) -> None:
         self._ask_to_end()
-        if self._ended is not None:
-            await self._ended
+        if self._inner is not None and not self._is_down:
+            self._down = self.jidoka_cell.system.backend.new_slot()
+            await self._down
 
     def on_kill(self, reason: ExitReason) -> ExitReason:
         """The thread goes on until it sees that it should end. Say so."""
         self._ask_to_end()
-        if self._ended is None or self._ended.done():
+        if self._inner is None or self._is_down:
             return reason
         self.jidoka_cell.system.abandoned_began(self)
         return ExitReason("abandoned", reason.detail or "its thread cannot be ended")
@@ -188,7 +189,7 @@ class Bridge(Actor):
 
     async def _wait_for_room(self, message: Any) -> None:
         """Hold the mail up, so that whoever sends more is refused."""
-        while self._is_full and not _is_done(self._ended):
+        while self._is_full and not self._is_down:
             self._room = self.jidoka_cell.system.backend.new_slot()
             # The thread may have taken one before it could see that somebody waits.
             if self._is_full:
@@ -230,7 +231,3 @@ class Bridge(Actor):
 def _settle(slot: Slot | None, answer: object) -> None:
     if slot is not None and not slot.done():
         slot.set_result(answer)
-
-
-def _is_done(slot: Slot | None) -> bool:
-    return slot is not None and slot.done()

@@ -16,6 +16,7 @@ from jidoka.client import Client
 from jidoka.core.errors import JidokaError
 
 if TYPE_CHECKING:
+    from jidoka.actors.ref import ActorRef
     from jidoka.core.events import Event
     from jidoka.core.views import TreeNode
     from jidoka.hub.subscription import Subscription
@@ -100,29 +101,29 @@ class Demo:
     async def break_handler(self, session: Session) -> None:
         """Send a context manager something that it cannot handle: the handler raises."""
         child = (await session.which_children())[0]
-        await self._break(session, "a handler of its context manager raises", lambda: child.ref.tell("?"))
+        await self._break(session, "a handler of its context manager raises", child.ref, lambda: child.ref.tell("?"))
 
     async def kill_orchestrator(self, session: Session) -> None:
         """Kill the actor that talks to the model."""
         ref = await session.get_llm_agent_ref()
-        await self._break(session, "its orchestrator is killed", ref.kill)
+        await self._break(session, "its orchestrator is killed", ref, ref.kill)
 
     async def kill_supervisor(self, session: Session) -> None:
         """Kill the session's supervisor, and everything under it."""
         ref = await session.get_ref()
-        await self._break(session, "its supervisor is killed, with all below it", ref.kill)
+        await self._break(session, "its supervisor is killed, with all below it", ref, ref.kill)
 
-    async def _break(self, session: Session, what: str, act: Callable[[], object]) -> None:
+    async def _break(self, session: Session, what: str, ref: ActorRef[Any], act: Callable[[], object]) -> None:
         self._say_broken(f"{short(session.id)}: {what}")
+        tree, urn = await self.client.supervision_tree(), ref.actor_urn
         clock = self.client.house.world.monotonic
         async with session.subscribe(types=["child_restarted"]) as events:
             began = clock()
             act()
-            # Shown as it is at this very moment. It is over long before anybody has looked at it.
-            broken = await self.client.supervision_tree()
             event = await _first(events)
             took = clock() - began
-        self.screen.show(broken)
+        # It is over long before anybody can have looked.
+        self.screen.show(tree, broken=urn)
         await self._pause()
         self._say_back(f"{event.data['child']} is back after {took * 1000:.1f} ms: entry {event.seq} of the journal")
 
@@ -131,10 +132,11 @@ class Demo:
         self._say_broken("the session manager is killed")
         manager = self.client.house.manager
         assert manager is not None
+        tree, urn = await self.client.supervision_tree(), manager.actor_urn
         manager.kill()
-        self.screen.show(await self.client.supervision_tree())
-        await self._pause()
         await manager.wait_stopped()
+        self.screen.show(tree, broken=urn)
+        await self._pause()
         self._say_back(f"the next one has found {len(self.client.house.registry)} sessions, and none of them noticed")
 
     def _say_broken(self, what: str) -> None:

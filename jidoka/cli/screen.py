@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jidoka.core.views import TreeNode
 
 MARKS = {"running": ("●", "green"), "restarting": ("○", "yellow"), "stopped": ("✗", "red"), "abandoned": ("?", "red")}
+LEGEND = "● running   ○ restarting   ✗ broken a moment ago   ↻ how often it was started again"
 
 
 class Screen:
@@ -40,10 +41,10 @@ class Screen:
         """The title of what follows."""
         self._console.print(Text(f"\n{text}", "bold"))
 
-    def show(self, node: TreeNode) -> None:
-        """The tree as it is now. Only a terminal sees every one."""
+    def show(self, node: TreeNode, *, broken: str | None = None) -> None:
+        """The tree, with the actor of the URN *broken* and all below it marked. Only a terminal sees every one."""
         if self._live is not None:
-            self._live.update(drawn(node), refresh=True)
+            self._live.update(drawn(node if broken is None else _marked(node, broken)), refresh=True)
 
     def show_still(self, node: TreeNode) -> None:
         """A tree for those who have no terminal: before, and after."""
@@ -55,8 +56,13 @@ def drawn(node: TreeNode) -> Group:
     """A tree in which a supervisor of workers and its workers share a line, so that it fits on a screen."""
     tree = Tree(_label(node))
     _draw(node, tree)
-    legend = Text("● running   ○ restarting   ↻ how often it was started again", "dim")
-    return Group(Text(), tree, legend)
+    return Group(Text(), tree, Text(LEGEND, "dim"))
+
+
+def _marked(node: TreeNode, urn: str, *, is_below: bool = False) -> TreeNode:
+    is_broken = is_below or node.ref == urn
+    children = tuple(_marked(child, urn, is_below=is_broken) for child in node.children)
+    return node.model_copy(update={"state": "stopped" if is_broken else node.state, "children": children})
 
 
 def _draw(node: TreeNode, tree: Tree) -> None:

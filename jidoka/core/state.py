@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +63,9 @@ class SessionState(Head):
     def apply(self, entry: Entry) -> None:
         """Take in the next entry. Raises CorruptRecord if it is not the next, or cannot be read."""
         super().apply(entry)
+        self._take_content(entry)
+
+    def _take_content(self, entry: Entry) -> None:
         fold = _FOLDS.get(entry.type)
         if fold is not None:
             try:
@@ -70,9 +73,19 @@ class SessionState(Head):
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise unreadable(self.session_id, entry) from error
 
-    def adopt(self, head: Head) -> None:
-        """Begin with *head*, of a journal whose entries have no content."""
-        head._copy_into(self)  # pyright: ignore[reportPrivateUsage]
+    @classmethod
+    def resumed(cls, head: Head, entries: Iterable[Entry] = ()) -> SessionState:
+        """What *entries* add up to, when *head* says the rest: only what has content is looked at.
+
+        A writer that takes over after a crash need not add up again what its store has added up already.
+        """
+        state = cls.__new__(cls)
+        head._copy_into(state)  # pyright: ignore[reportPrivateUsage]
+        state.files = ()
+        state._messages = state._index = state._working = None
+        for entry in entries:
+            state._take_content(entry)
+        return state
 
     def copy(self) -> SessionState:
         """One that goes its own way from here."""

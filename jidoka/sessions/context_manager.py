@@ -42,10 +42,12 @@ class ContextManager(Writes, TurnRecords, Actor):
     # A message that is being committed is finished before the actor is ended.
     traps_exit: ClassVar[bool] = True
 
+    # What the journal adds up to. There is none before `on_start`.
+    state: SessionState
+
     def __init__(self, setup: SessionSetup) -> None:
         super().__init__()
         self.setup = setup
-        self.state = SessionState(setup.session_id)
         self._epoch = 0
         self._touched = 0.0
         self._timer: Timer | None = None
@@ -79,12 +81,8 @@ class ContextManager(Writes, TurnRecords, Actor):
         if head.epoch != 1:
             # The id was used before, and purged.
             entries = [entry._replace(epoch=head.epoch) for entry in entries]
-        if born.drafts:
-            self._apply(entries)
-        else:
-            # Nothing but the head: the store has just added that up.
-            self.state.adopt(head)
-            self.setup.house.hub.publish(self.setup.session_id, entries)
+        self.state = SessionState.resumed(head, entries if born.drafts else ())
+        self.setup.house.hub.publish(self.setup.session_id, entries)
 
     async def _recover(self) -> None:
         store, session_id = self.setup.house.store, self.setup.session_id
@@ -95,8 +93,7 @@ class ContextManager(Writes, TurnRecords, Actor):
             await self._create(self.setup.born)
             return
         self._epoch = head.epoch
-        for entry in await store.read(session_id):
-            self.state.apply(entry)
+        self.state = SessionState.resumed(head, await store.read(session_id))
         drafts = self._first_words()
         if drafts:
             await self._commit_later(drafts, None, lambda _: None)

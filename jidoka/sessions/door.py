@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
+from jidoka.core.errors import SessionNotFound
 from jidoka.sessions import requests as ask
 
 if TYPE_CHECKING:
@@ -89,6 +90,25 @@ class Door:
             slot = self.house.system.backend.new_slot()
             if self.house.registry.when_settled(session_id, lambda slot=slot: slot.done() or slot.set_result(None)):
                 await slot
+
+    async def terminate(self, session_id: str, reason: str, *, purge: bool) -> None:
+        """End a session. Raises SessionNotFound."""
+        manager = self.house.manager
+        assert manager is not None
+        request = ask.TerminateSession(session_id, reason, purge)
+        is_repeated = False
+        if purge and await self.house.store.head(session_id) is None:
+            raise SessionNotFound(session_id)
+        while True:
+            try:
+                return await manager.call(request, timeout=None)
+            except ActorRestarted:
+                is_repeated = True
+            except SessionNotFound:
+                # The manager was killed after it had purged.
+                if not (purge and is_repeated):
+                    raise
+                return None
 
     async def manager(self, request: Request[T], *, timeout: float | None = None) -> T:
         """Ask the session manager; again, when it was restarted meanwhile."""

@@ -77,10 +77,16 @@ class SessionManager(Actor):
             found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
             for arrival, head in found:
                 after = arrival
-                request = ask.TerminateSession(head.session_id, "requested", purge=False)
+                reason = await self._reason_of(head)
+                request = ask.TerminateSession(head.session_id, reason, purge=False)
                 self._in_lane(head.session_id, None, lambda request=request: self._terminate(request))
             if not found:
                 return
+
+    async def _reason_of(self, head: Head) -> str:
+        """Why the manager before this one was ending a session. It is the last that its journal says."""
+        entries = await self.house.store.read(head.session_id, after=head.seq - 1)
+        return str(entries[-1].data.get("reason", "requested")) if entries else "requested"
 
     def _answer_the_rest(self, reason: ExitReason) -> None:
         slots = [slot for lane in self._lanes.values() for slot, _ in lane]

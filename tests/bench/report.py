@@ -37,7 +37,9 @@ def as_json(found: Iterable[Measured], *, quick: bool) -> dict[str, Any]:
     return {
         "machine": machine.describe(),
         "python": platform.python_version(),
-        "contestants": {one.name: one.version if one.is_installed else "not installed" for one in EVERYBODY},
+        "contestants": {
+            one.name: (one.version or "installed") if one.is_installed else "not installed" for one in EVERYBODY
+        },
         "quick": quick,
         "rows": [
             {

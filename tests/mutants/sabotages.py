@@ -20,3 +20,126 @@ class Sabotage(NamedTuple):
     text: str
     broken: str
     tests: tuple[str, ...]
+
+
+SABOTAGES = (
+    Sabotage(
+        "skip a restart",
+        "jidoka/actors/restarts.py",
+        'if restart == "permanent" or not reason.is_clean:',
+        'if restart == "permanent" and reason.is_clean:',
+        (SUPERVISION,),
+    ),
+    Sabotage(
+        "stop in forward order",
+        "jidoka/actors/plan.py",
+        "self._stop(self.stops.pop(), self._stopped)",
+        "self._stop(self.stops.pop(0), self._stopped)",
+        (SUPERVISION,),
+    ),
+    Sabotage(
+        "drop a reply",
+        "jidoka/actors/handling.py",
+        "                if not slot.done():\n                    slot.set_result(answer)",
+        "                if not slot.done() and False:\n                    slot.set_result(answer)",
+        (ACTORS,),
+    ),
+    Sabotage(
+        "leave waiting callers without an answer when their actor crashes",
+        "jidoka/actors/cell.py",
+        "        waiting, self._owed = self._owed, None\n        if waiting:",
+        "        waiting, self._owed = self._owed, None\n        if waiting and False:",
+        (ACTORS,),
+    ),
+    Sabotage(
+        "share a budget",
+        "jidoka/actors/supervisor.py",
+        'if self.policy.budget == "child" and not self.policy.otp_strict:',
+        "if False:",
+        (SUPERVISION, STORIES),
+    ),
+    Sabotage(
+        "retry without backoff",
+        "jidoka/actors/restarts.py",
+        "        if failures <= 0:\n            return 0.0",
+        "        if failures >= 0:\n            return 0.0",
+        (SUPERVISION,),
+    ),
+    Sabotage(
+        "count a window inexactly",
+        "jidoka/actors/restarts.py",
+        "while now - spent[0] > self.within:",
+        "while now - spent[0] >= self.within:",
+        (SUPERVISION,),
+    ),
+    Sabotage(
+        "lose the census",
+        "jidoka/actors/cell.py",
+        "            self.system.cells -= 1",
+        "            self.system.cells -= 0",
+        (ACTORS, STORIES),
+    ),
+    Sabotage(
+        "forget the timers of answered calls",
+        "jidoka/actors/ref.py",
+        "                timers.cancel(timer)",
+        "                pass",
+        (ACTORS,),
+    ),
+    Sabotage(
+        "let the abandoned go on talking",
+        "jidoka/actors/ref.py",
+        "    if cell.actor is not actor:",
+        "    if False:",
+        (ACTORS,),
+    ),
+    Sabotage(
+        "publish before commit",
+        "jidoka/sessions/context_manager.py",
+        "        try:\n            await house.store.append(",
+        "        house.hub.publish(self.setup.session_id, entries)\n        try:\n            await house.store.append(",
+        (SESSIONS,),
+    ),
+    Sabotage(
+        "come back without the history",
+        "jidoka/sessions/context_manager.py",
+        "SessionState.resumed(head, await store.read(session_id))",
+        "SessionState.resumed(head)",
+        (SESSIONS, STORIES),
+    ),
+    Sabotage(
+        "serve a stale writer",
+        "jidoka/adapters/memory.py",
+        "            if entry.epoch != head.epoch:",
+        "            if False:",
+        (STORE,),
+    ),
+    Sabotage(
+        "commit a key twice",
+        "jidoka/adapters/memory.py",
+        "        _refuse_duplicates(journal, entries)",
+        "        pass",
+        (STORE,),
+    ),
+    Sabotage(
+        "drop events silently",
+        "jidoka/hub/feeds.py",
+        "                self.lose(event)",
+        "                pass",
+        (HUB,),
+    ),
+    Sabotage(
+        "end a session twice",
+        "jidoka/sessions/manager.py",
+        "        if head.status is not SessionStatus.TERMINATED:",
+        "        if True:",
+        (STORIES,),
+    ),
+    Sabotage(
+        "start sessions without limit",
+        "jidoka/sessions/manager.py",
+        "        if running >= self.house.max_sessions:",
+        "        if running > self.house.max_sessions:",
+        (STORIES,),
+    ),
+)

@@ -270,6 +270,7 @@ async def test_a_replacement_works_while_the_abandoned_thread_still_hangs(
         tasks.start_soon(caller)
         await world.settle()
         ref.kill()
+        await world.settle()
         assert await ref.call("the replacement", timeout=None) == "the replacement"
     gate.set()
     await anyio.to_thread.run_sync(log[0].join)

@@ -220,9 +220,7 @@ class Stage:
             asked.error = error
         asked.is_done = True
 
-    async def asked(
-        self, seconds: float, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
-    ) -> Asked:
+    async def asked(self, seconds: float, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Asked:
         """`begin`, and let *seconds* pass."""
         asked = self.begin(function, *args)
         await self.world.advance(seconds)

@@ -58,9 +58,7 @@ async def test_an_early_crash_whose_restart_fails_is_tried_again(stage: Stage) -
 
 @pytest.mark.parametrize("operation", ["delete_child", "restart_child"])
 async def test_a_child_that_a_group_restart_will_revive_counts_as_restarting(operation: str, stage: Stage) -> None:
-    tree = await stage.supervise(
-        kid("a"), kid("b", restart="transient"), kid("c", stops=1.0), strategy=ALL
-    )
+    tree = await stage.supervise(kid("a"), kid("b", restart="transient"), kid("c", stops=1.0), strategy=ALL)
     await stage.play("finish b", "kill a")
 
     asked = await stage.asked(0, getattr(tree, operation), "b")
@@ -141,9 +139,7 @@ async def test_a_dynamic_child_that_is_not_started_again_is_forgotten(restart: A
 
 
 async def test_nor_is_a_dynamic_child_kept_that_ignores_its_start(stage: Stage) -> None:
-    tree = await stage.system.supervise_dynamic(
-        stage.spec(kid("x", starts=[Ignore(), OK, Ignore()])), max_children=1
-    )
+    tree = await stage.system.supervise_dynamic(stage.spec(kid("x", starts=[Ignore(), OK, Ignore()])), max_children=1)
 
     assert not (await tree.start_child()).is_alive()
     (await tree.start_child()).kill()
@@ -166,9 +162,7 @@ async def test_a_supervisor_that_is_ended_while_it_comes_up_ends_its_children_in
 
 @pytest.mark.parametrize("strategy", ["one_for_one", ALL, REST])
 async def test_a_tree_that_is_stopped_between_two_tries_forgets_them(strategy: str, stage: Stage) -> None:
-    tree = await stage.supervise(
-        kid("a"), kid("b", starts=[OK, Boom()]), strategy=strategy, max_restarts=1000
-    )
+    tree = await stage.supervise(kid("a"), kid("b", starts=[OK, Boom()]), strategy=strategy, max_restarts=1000)
     await stage.play("kill b")
 
     await tree.stop()
@@ -208,3 +202,42 @@ async def test_a_child_that_is_stopped_by_a_stranger_comes_back(stage: Stage) ->
     await settle()
 
     assert stage.log == ["term a", "start a"]
+
+
+async def test_a_try_that_falls_due_during_a_group_restart_does_not_break_into_it(stage: Stage) -> None:
+    await stage.supervise(
+        kid("a"), kid("b", starts=[OK, Boom()]), kid("c", stops=1.0), strategy=REST, max_restarts=1000
+    )
+    # b waits for its next try, c never came back: a's restart takes c's place in the queue.
+    await stage.tree.start_child(stage.spec(kid("d", stops=1.0)))
+    await stage.play("kill b", "advance 2", "kill a", "advance 60")
+
+    assert await stage.states() == dict.fromkeys("abcd", "running")
+
+
+async def test_a_child_started_by_hand_during_a_group_restart_stays_up(stage: Stage) -> None:
+    tree = await stage.supervise(kid("a"), kid("b"), kid("c", stops=1.0), strategy=ALL)
+    await stage.play("terminate b", "kill a", "advance 0.5")
+
+    asked = await stage.asked(0, tree.restart_child, "b")
+    await stage.world.advance(60)
+
+    assert asked.value.is_alive()
+    assert await stage.states() == dict.fromkeys("abc", "running")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_start_that_is_ended_by_hand_is_over_before_a_group_restart_revives_it(
+    strict: bool, stage: Stage
+) -> None:
+    tree = await stage.supervise(
+        kid("a"), kid("b", starts=[OK, FOREVER]), kid("c"), strategy=ALL, otp_strict=strict, max_restarts=10
+    )
+    await stage.play("kill c", "kill a")
+
+    asked = await stage.asked(0, tree.terminate_child, "b")
+    await stage.world.advance(60)
+
+    assert asked.is_done
+    assert await stage.states() == {"a": "running", "b": "running" if strict else "stopped", "c": "running"}
+    assert stage.system.cells == 3 + strict

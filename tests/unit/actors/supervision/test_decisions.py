@@ -99,9 +99,7 @@ def test_s74_the_window_is_exact_whatever_the_phase(gap: float, phase: float) ->
     st.integers(1, 10),
     st.lists(st.integers(0, 8), max_size=40),
 )
-def test_a_budget_never_allows_more_than_intensity_in_a_period(
-    intensity: int, period: int, gaps: list[int]
-) -> None:
+def test_a_budget_never_allows_more_than_intensity_in_a_period(intensity: int, period: int, gaps: list[int]) -> None:
     budget, now, events = Budget(intensity, period), 0, list[int]()
     for gap in gaps:
         now += gap

@@ -35,9 +35,7 @@ def ids(text: str) -> list[Kid]:
             SURVIVES,
             id="S65",
         ),
-        pytest.param(
-            "abc", {"max_restarts": 2}, ["kill a", "kill b", "kill c"], "escalated: c: killed", id="S67"
-        ),
+        pytest.param("abc", {"max_restarts": 2}, ["kill a", "kill b", "kill c"], "escalated: c: killed", id="S67"),
         pytest.param(
             "abc",
             {"max_restarts": 2, "budget": "child"},
@@ -59,12 +57,8 @@ def ids(text: str) -> list[Kid]:
             "shutdown",
             id="S67-strict",
         ),
-        pytest.param(
-            "abcd", {"max_restarts": 1, "strategy": "one_for_all"}, ["kill b"], SURVIVES, id="S68"
-        ),
-        pytest.param(
-            "a", {"max_restarts": 0}, ["terminate a", "restart a"] * 5, SURVIVES, id="S69"
-        ),
+        pytest.param("abcd", {"max_restarts": 1, "strategy": "one_for_all"}, ["kill b"], SURVIVES, id="S68"),
+        pytest.param("a", {"max_restarts": 0}, ["terminate a", "restart a"] * 5, SURVIVES, id="S69"),
     ],
 )
 async def test_when_a_supervisor_gives_up(

@@ -203,9 +203,7 @@ async def test_terminating_by_ref(stage: Stage) -> None:
 
 
 async def test_terminating_a_child_during_a_group_restart_keeps_it_stopped(stage: Stage) -> None:
-    tree = await stage.supervise(
-        kid("a", starts=[OK, 0.5]), kid("b"), kid("c", stops=0.5), strategy="one_for_all"
-    )
+    tree = await stage.supervise(kid("a", starts=[OK, 0.5]), kid("b"), kid("c", stops=0.5), strategy="one_for_all")
     await stage.play("kill a")
 
     asked = await stage.asked(0, tree.terminate_child, "b")

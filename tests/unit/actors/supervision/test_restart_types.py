@@ -156,9 +156,7 @@ async def test_s37_a_transient_child_that_finished_may_be_started_by_hand(stage:
 
 @pytest.mark.parametrize(("strict", "kind"), [(False, "escalated"), (True, "shutdown")])
 async def test_s38_a_normal_exit_of_a_permanent_child_is_a_restart(strict: bool, kind: str, stage: Stage) -> None:
-    tree = await stage.supervise(
-        kid("a", cls=Probe, starts=[None, *[Stop()] * 10]), max_restarts=3, otp_strict=strict
-    )
+    tree = await stage.supervise(kid("a", cls=Probe, starts=[None, *[Stop()] * 10]), max_restarts=3, otp_strict=strict)
 
     await stage.play("finish a")
 
@@ -167,9 +165,7 @@ async def test_s38_a_normal_exit_of_a_permanent_child_is_a_restart(strict: bool,
 
 
 async def test_s38_endless_normal_exits_hold_up_nobody(stage: Stage) -> None:
-    tree = await stage.supervise(
-        kid("a", cls=Probe, starts=[None, *[Stop()] * 20_000]), kid("b"), max_restarts=30_000
-    )
+    tree = await stage.supervise(kid("a", cls=Probe, starts=[None, *[Stop()] * 20_000]), kid("b"), max_restarts=30_000)
     await stage.play("finish a")
 
     assert len(stage.log) == 20_001
@@ -246,9 +242,7 @@ async def swallow_one(probe: Probe) -> None:
         pytest.param(Careful, 1.0, "killed", id="S41-at-the-deadline"),
     ],
 )
-async def test_a_swallowed_cancellation_is_delivered_again(
-    cls: Any, seconds: float, kind: str, stage: Stage
-) -> None:
+async def test_a_swallowed_cancellation_is_delivered_again(cls: Any, seconds: float, kind: str, stage: Stage) -> None:
     tree = await stage.supervise(kid("a", cls=cls, shutdown=1.0))
     child = await tree.child("a")
     child.tell(swallow_one)

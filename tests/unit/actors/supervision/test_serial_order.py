@@ -20,6 +20,7 @@ from tests.unit.actors.supervision.world import settle
 TASKS, EACH, EXAMPLES = 50, 40, 5
 OPERATIONS = ("start", "terminate", "restart", "delete")
 
+
 class Question:
     """One operation. Answers are written down in the order in which they were given."""
 

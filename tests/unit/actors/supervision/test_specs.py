@@ -73,7 +73,9 @@ async def test_wrong_flags_are_refused(options: dict[str, Any], stage: Stage) ->
         await stage.supervise(kid("a"), **options)
 
     with pytest.raises(InvalidChildSpec):
-        check_options(**{"strategy": "one_for_all", "max_restarts": 1, "within": 5, "auto_shutdown": "never", **options})
+        check_options(
+            **{"strategy": "one_for_all", "max_restarts": 1, "within": 5, "auto_shutdown": "never", **options}
+        )
     assert stage.log == []
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from random import Random
 from typing import Any
 
 import anyio
 import pytest
 
-from jidoka.actors.errors import ActorDead, ChildStartError, InvalidChildSpec, WouldDeadlock
+from jidoka.actors.errors import ChildStartError, InvalidChildSpec, WouldDeadlock
 from jidoka.actors.exits import Ignore, Stop
 from jidoka.actors.supervisor import Supervisor
 from tests.unit.actors.supervision.stage import (
     FOREVER,
-    OK,
-    STUBBORN,
     Boom,
     Careful,
     Kid,
     Probe,
     Stage,
-    how_it_ended,
     kid,
     sup,
 )

@@ -126,9 +126,7 @@ def table() -> list[Any]:
             ),
             id="S51",
         ),
-        pytest.param(
-            row(*map(kid, "ab"), strategy=ALL, script="kill a b", log="start a, start b"), id="S52-kill"
-        ),
+        pytest.param(row(*map(kid, "ab"), strategy=ALL, script="kill a b", log="start a, start b"), id="S52-kill"),
         pytest.param(row(*map(kid, "ab"), script="kill a b", log="start a, term a", ends="escalated"), id="S53"),
         pytest.param(
             row(*map(kid, "ab"), script="kill a b", log="start a, term a", ends="shutdown", otp_strict=True),

@@ -58,9 +58,7 @@ async def test_giving_up_is_no_silent_end(
 @pytest.mark.parametrize("strict", [False, True])
 async def test_s109_three_levels_collapse(strict: bool, stage: Stage) -> None:
     flags = {"max_restarts": 0, "otp_strict": strict}
-    tree = await stage.supervise(
-        kid("other"), sup("middle", sup("inner", kid("w"), inner=flags), inner=flags), **flags
-    )
+    tree = await stage.supervise(kid("other"), sup("middle", sup("inner", kid("w"), inner=flags), inner=flags), **flags)
 
     await stage.play("kill middle.inner.w")
 
@@ -143,9 +141,7 @@ TEMPORARY = {"restart": "temporary", "significant": True}
         pytest.param(TRANSIENT, {}, ANY, ["crash a"], False, ["start a"], id="S114"),
         pytest.param(TEMPORARY, {}, ANY, ["crash a"], True, ["term b"], id="S115"),
         pytest.param(TRANSIENT, TRANSIENT, ALL, ["finish a"], False, ["term a"], id="S116-first"),
-        pytest.param(
-            TRANSIENT, TRANSIENT, ALL, ["finish a", "finish b"], True, ["term a", "term b"], id="S116-last"
-        ),
+        pytest.param(TRANSIENT, TRANSIENT, ALL, ["finish a", "finish b"], True, ["term a", "term b"], id="S116-last"),
         pytest.param(TEMPORARY, TRANSIENT, ALL, ["kill a", "finish b"], True, ["term b"], id="S116-mixed"),
         pytest.param(TRANSIENT, {}, ANY, ["terminate a"], False, ["term a"], id="S117"),
         pytest.param(TEMPORARY, {}, ANY, ["terminate a"], False, ["term a"], id="S117-temporary"),
@@ -159,9 +155,7 @@ TEMPORARY = {"restart": "temporary", "significant": True}
             id="S119",
         ),
         pytest.param(TRANSIENT, {}, ANY, ["kill b"], False, ["start b"], id="S120"),
-        pytest.param(
-            TRANSIENT, {"restart": "temporary"}, ANY, ["finish b"], False, ["term b"], id="S120-temporary"
-        ),
+        pytest.param(TRANSIENT, {"restart": "temporary"}, ANY, ["finish b"], False, ["term b"], id="S120-temporary"),
     ],
 )
 async def test_when_a_tree_ends_by_itself(
