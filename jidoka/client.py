@@ -11,6 +11,7 @@ from jidoka.births import give_birth, import_of
 from jidoka.core import checks
 from jidoka.core.config import SUPERVISION
 from jidoka.core.errors import InvalidMessage, JidokaError, ModelNotFound
+from jidoka.core.frozen import frozen
 from jidoka.core.messages import SessionInfo
 from jidoka.core.pages import Page
 from jidoka.core.status import SessionStatus
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from jidoka.sessions.house import House
 
 DEFAULT_MODEL = "echo"
+# What most sessions are created with: one dict for all of them, which nobody can change.
+NOTHING_SPECIAL = frozen({"owner": None, "metadata": {}, "llm_config": {}, "config": {}})
 NOT_ENDED = frozenset(SessionStatus) - {SessionStatus.TERMINATED}
 
 
@@ -131,9 +134,11 @@ class Client:
         llm_config: dict[str, Any] | None,
         config: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        if llm_config:
+        if owner is None and metadata is None and llm_config is None and config is None:
+            return NOTHING_SPECIAL
+        if llm_config is not None:
             llm_config = self._checked_llm(llm_config)
-        if config:
+        if config is not None:
             config = self._checked_config(config)
         return {
             "owner": checks.owner(owner),

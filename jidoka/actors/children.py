@@ -134,9 +134,7 @@ class Child:
     def info(self, system: ActorSystem) -> ChildInfo:
         cell = self.cell_in(system)
         spec = self.spec
-        return ChildInfo(
-            self.id, cell.ref, spec.type, spec.restart, self.state(system), self.restarts, cell.mail_count
-        )
+        return ChildInfo(self.id, cell.ref, spec.type, spec.restart, self.state(system), self.restarts, cell.mail_count)
 
     def cell_in(self, system: ActorSystem) -> Cell:
         """Where it lives, or lived last."""

@@ -14,6 +14,7 @@ from jidoka.actors.exits import Shutdown
 from jidoka.core.entries import Entry
 from jidoka.core.errors import DuplicateKey, Fenced, SessionExists, StaleSequence, Tombstoned
 from jidoka.core.events import EventType
+from jidoka.core.frozen import frozen
 from jidoka.core.lifecycle import move
 from jidoka.core.state import SessionState
 from jidoka.core.status import SessionStatus
@@ -74,7 +75,7 @@ class ContextManager(Writes, TurnRecords, Actor):
     async def _create(self, born: ask.Born) -> None:
         now = self.setup.house.world.now()
         drafts: list[Draft] = [(EventType.SESSION_CREATED, born.data), *born.drafts]
-        drafts.append(_status(SessionStatus.ACTIVE, SessionStatus.INITIALIZING))
+        drafts.append(BORN)
         entries = [Entry(number, type, now, data, None, 1) for number, (type, data) in enumerate(drafts, start=1)]
         head = await self.setup.house.store.append(self.setup.session_id, entries, expected_seq=0)
         self._epoch = head.epoch
@@ -223,6 +224,13 @@ class ContextManager(Writes, TurnRecords, Actor):
         if self._timer is not None:
             self.jidoka_cell.system.timers.cancel(self._timer)
             self._timer = None
+
+
+# How every session begins: one dict for all of them, which nobody can change.
+BORN: Draft = (
+    EventType.SESSION_STATUS,
+    frozen({"status": str(SessionStatus.ACTIVE), "previous_status": str(SessionStatus.INITIALIZING)}),
+)
 
 
 class GoIdle:

@@ -77,16 +77,15 @@ class SessionManager(Actor):
             found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
             for arrival, head in found:
                 after = arrival
-                reason = await self._reason_of(head)
-                request = ask.TerminateSession(head.session_id, reason, purge=False)
-                self._in_lane(head.session_id, None, lambda request=request: self._terminate(request))
+                self._in_lane(head.session_id, None, lambda head=head: self._finish_termination(head))
             if not found:
                 return
 
-    async def _reason_of(self, head: Head) -> str:
-        """Why the manager before this one was ending a session. It is the last that its journal says."""
-        entries = await self.house.store.read(head.session_id, after=head.seq - 1)
-        return str(entries[-1].data.get("reason", "requested")) if entries else "requested"
+    async def _finish_termination(self, head: Head) -> None:
+        # The last word of its journal is that it is terminating, and why.
+        entries = await self.house.store.read(head.session_id, after=head.seq - 1, limit=1)
+        reason = str(entries[-1].data.get("reason", "requested")) if entries else "requested"
+        await self._terminate(ask.TerminateSession(head.session_id, reason, purge=False))
 
     def _answer_the_rest(self, reason: ExitReason) -> None:
         slots = [slot for lane in self._lanes.values() for slot, _ in lane]

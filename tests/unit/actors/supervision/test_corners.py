@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import chain, repeat
 from typing import Any
 
+import anyio
 import pytest
 
-from jidoka.actors.errors import ActorDead, ChildStartError
+from jidoka.actors.errors import ActorDead, ChildNotFound, ChildStartError, InvalidChildSpec
 from jidoka.actors.exits import Ignore, Stop
 from tests.unit.actors.supervision.stage import FOREVER, OK, Boom, Probe, Stage, how_it_ended, kid, sup
 from tests.unit.actors.supervision.world import settle
@@ -241,3 +242,56 @@ async def test_a_start_that_is_ended_by_hand_is_over_before_a_group_restart_revi
     assert asked.is_done
     assert await stage.states() == {"a": "running", "b": "running" if strict else "stopped", "c": "running"}
     assert stage.system.cells == 3 + strict
+
+
+async def test_a_kill_overtakes_an_orderly_stop(stage: Stage) -> None:
+    tree = await stage.supervise(kid("a"), kid("b", stops=100, shutdown="infinity"), sup("s", kid("c", stops=0.1)))
+    stopping = await stage.asked(1, tree.stop)
+
+    tree.kill()
+    await settle()
+
+    assert stopping.is_done
+    assert (await how_it_ended(tree)).kind == "killed"
+    assert stage.log == ["term c", "done c", "term b"]
+    assert stage.system.cells == 0
+
+
+async def test_whoever_gives_up_waiting_for_an_operation_does_not_undo_it(stage: Stage) -> None:
+    tree = await stage.supervise(kid("a", stops=1.0), kid("b", starts=[OK, 1.0]))
+    await stage.play("terminate b")
+
+    async def impatient() -> None:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(tree.terminate_child, "a")
+                tasks.start_soon(tree.restart_child, "b")
+                await settle()
+                scope.cancel()
+
+    await impatient()
+    await stage.world.advance(2)
+
+    assert await stage.states() == {"a": "stopped", "b": "running"}
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_children": -1}, {"max_children": True}, {"strategy": "one_for_all"}, {"budget": "everybody"}]
+)
+async def test_a_dynamic_supervisor_refuses_what_cannot_be(options: dict[str, Any], stage: Stage) -> None:
+    with pytest.raises(InvalidChildSpec):
+        await stage.system.supervise_dynamic(stage.spec(kid("x")), **options)
+
+
+async def test_a_dynamic_child_may_be_ended_by_its_id_too(stage: Stage) -> None:
+    tree = await stage.system.supervise_dynamic(stage.spec(kid("x")))
+    await tree.start_child()
+    (only,) = await tree.which_children()
+
+    await tree.terminate_child(only.id)
+    await tree.terminate_child(only.id)
+
+    assert await tree.which_children() == []
+    for unknown in ("x-2", "y-1", "x"):
+        with pytest.raises(ChildNotFound):
+            await tree.terminate_child(unknown)

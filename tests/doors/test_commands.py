@@ -1,0 +1,58 @@
+"""The command line as a whole: what it says of itself, and where it says what."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.doors.commands import PROGRAM, jidoka, on_a_terminal, run_program
+
+SCRIPT = Path(PROGRAM[0]).with_name("jidoka")
+
+
+def test_it_says_its_version() -> None:
+    assert jidoka("--version") == (0, f"jidoka {version('jidoka')}\n", "")
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed")
+def test_the_script_and_the_module_are_the_same_program() -> None:
+    with on_a_terminal(str(SCRIPT), "--version") as terminal:
+        assert terminal.wait_ended() == 0
+
+    assert terminal.shown.strip() == run_program("--version").stdout.strip() == f"jidoka {version('jidoka')}"
+
+
+@pytest.mark.parametrize("command", ["demo", "replay"])
+def test_help_lists_every_command(command: str) -> None:
+    assert command in jidoka("--help").stdout
+    assert "--json" in run_program(command, "--help", env={"COLUMNS": "200"}).stdout
+
+
+def test_help_of_replay_names_its_options() -> None:
+    said = run_program("replay", "--help", env={"COLUMNS": "200"}).stdout
+
+    assert all(option in said for option in ("--kill-rate", "--seed", "--store", "--json"))
+
+
+@pytest.mark.parametrize("args", [["dance"], ["--frobnicate"], ["replay"], ["demo", "--seed", "many"]])
+def test_what_it_does_not_know_is_bad_input(args: list[str]) -> None:
+    ended = jidoka(*args)
+
+    assert ended.status == 2
+    assert ended.stdout == ""
+    assert ended.stderr != ""
+
+
+def test_a_setting_that_cannot_be_right_is_bad_input() -> None:
+    ended = run_program("demo", env={"JIDOKA_MAX_SESSIONS": "many"})
+
+    assert ended.status == 2
+    assert "JIDOKA_MAX_SESSIONS" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_setting_that_is_too_small_is_said_in_one_line() -> None:
+    ended = run_program("demo", "--json", env={"JIDOKA_MAX_SESSIONS": "3"})
+
+    assert ended.status == 2
+    assert ended.stderr == "jidoka: 3 of 3 sessions are running\n"
