@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jidoka.actors.errors import ActorRestarted
 from jidoka.core import checks
 from jidoka.core.documents import carried, parse_document
-from jidoka.core.errors import InvalidMessage, SessionExists, SessionNotFound
+from jidoka.core.errors import DuplicateKey, InvalidMessage, SessionExists, SessionNotFound
 from jidoka.core.state import SessionState
 from jidoka.sessions import requests as ask
 
@@ -16,21 +16,30 @@ if TYPE_CHECKING:
 
 
 async def give_birth(door: Door, session_id: str, born: ask.Born) -> None:
-    """Create a session and wait until it is active. Raises SessionExists, SessionLimitReached."""
+    """Create a session and wait until it is active. Raises SessionExists, SessionLimitReached.
+
+    Where somebody else may want the same id, *born* has a key.
+    """
     manager = door.house.manager
     assert manager is not None
     is_repeated = False
     while True:
         try:
-            await manager.call(ask.CreateSession(session_id, born), timeout=None)
+            return await manager.call(ask.CreateSession(session_id, born), timeout=None)
         except ActorRestarted:
             is_repeated = True
-            continue
+        except DuplicateKey:
+            # Born before, and at rest by now.
+            return None
         except SessionExists:
-            # The manager was killed after it had begun: this is the session that it made.
             if not is_repeated:
                 raise
-        return
+            # The manager was killed after it had begun: this may be the session that it made.
+            if await door.has_started(session_id):
+                first = await door.house.store.read(session_id, limit=1)
+                if born.key is not None and first[0].key != born.key:
+                    raise
+                return None
 
 
 async def fork_of(session_id: str, door: Door, *, at: int | None, metadata: dict[str, Any] | None) -> str:
@@ -61,5 +70,10 @@ async def import_of(document: Any, door: Door) -> str:
     session_id = parsed.session_id
     if session_id is None or await door.house.store.head(session_id) is not None:
         session_id = f"session_{door.house.world.new_id()}"
-    await give_birth(door, session_id, ask.Born(parsed.data, parsed.drafts))
+    try:
+        await give_birth(door, session_id, ask.Born(parsed.data, parsed.drafts, door.new_key()))
+    except SessionExists:
+        # Somebody else had the same idea.
+        session_id = f"session_{door.house.world.new_id()}"
+        await give_birth(door, session_id, ask.Born(parsed.data, parsed.drafts))
     return session_id

@@ -119,12 +119,14 @@ class Client:
         InvalidChildSpec for a *config* that no supervisor could have.
         """
         door = self.door
+        key = None
         if session_id is None:
             session_id = f"session_{door.house.world.new_id()}"
         else:
             checks.session_id(session_id)
+            key = door.new_key()
         data = self._checked(owner, metadata, llm_config, config)
-        await give_birth(door, session_id, ask.Born(data))
+        await give_birth(door, session_id, ask.Born(data, key=key))
         return Session(session_id, door)
 
     def _checked(

@@ -181,7 +181,7 @@ class Session:
         checks.decision(decision)
         if note is not None:
             checks.text(note, field="note")
-        await self._context(ask.Decide(decision, note, checks.owner(by)))
+        await self._context(ask.Decide(decision, note, checks.owner(by), self._door.new_key()))
         await self._go_on(approved=decision == "approve")
         return await self.info()
 
@@ -206,7 +206,7 @@ class Session:
         """Merge *metadata* into what is known of a file."""
         path = checks.path(path)
         found = checks.json_object(metadata, field="metadata")
-        return await self._context(ask.IndexFile(path, found))
+        return await self._context(ask.IndexFile(path, found, self._door.new_key()))
 
     async def get_file_index(self) -> dict[str, dict[str, Any]]:
         """What is known of each file, and when it was last accessed."""
@@ -215,7 +215,8 @@ class Session:
     async def put_context(self, key: str, value: Any) -> None:
         """Keep a JSON value in the working context. Raises InvalidMessage when it is full."""
         checks.context_key(key)
-        await self._context(ask.PutWorking(key, checks.json_value(value, field="value")))
+        value = checks.json_value(value, field="value")
+        await self._context(ask.PutWorking(key, value, self._door.new_key()))
 
     async def get_context(self, key: str) -> Any:
         """The value under *key*, or None."""

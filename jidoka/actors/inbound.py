@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.errors import ActorDead, MailboxFull
@@ -40,7 +41,9 @@ class Inbound:
         self._waiting.append((call, args))
         if not self._is_woken:
             self._is_woken = True
-            self._backend.post(lambda: self._scheduler.add(self))
+            # A thread that was left behind may outlive the loop: then there is nobody to tell.
+            with suppress(RuntimeError):
+                self._backend.post(lambda: self._scheduler.add(self))
 
     def run(self) -> None:
         """Do what has come in."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -36,6 +35,7 @@ err = Console(stderr=True)
 
 # Seconds between the steps of a demo that somebody watches.
 PACE = 0.9
+LONGEST_PACE = 60
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -94,7 +94,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run every dialogue of FILE as a session, all at once, and compare what was stored with the input."""
-    if not (math.isfinite(kill_rate) and 0 <= kill_rate <= 1):
+    if not 0 <= kill_rate <= 1:
         raise _refuse(f"--kill-rate is a chance from 0 to 1, not {kill_rate}", as_json)
     try:
         dialogues = read_dialogues(file)
@@ -148,11 +148,14 @@ def _show(report: Report) -> None:
 @app.command()
 def demo(
     as_json: AsJson = False,
-    seed: Annotated[int, typer.Option(help="For the dice.")] = 1,
+    seed: Annotated[int, typer.Option(help="For the dice: the same seed breaks the same sessions.")] = 1,
+    pace: Annotated[float, typer.Option(help="Seconds to look at each step, on a terminal.")] = PACE,
 ) -> None:
     """Start a dozen sessions, break real things, and show what comes back. No network, no key."""
-    pace = PACE if out.is_terminal and not as_json else 0.0
-    outcome = _carry_out(lambda: run_demo(None if as_json else out, seed=seed, pace=pace), as_json)
+    if not 0 <= pace <= LONGEST_PACE:
+        raise _refuse(f"--pace is from 0 to {LONGEST_PACE} seconds, not {pace}", as_json)
+    wait = pace if out.is_terminal and not as_json else 0.0
+    outcome = _carry_out(lambda: run_demo(None if as_json else out, seed=seed, pace=wait), as_json)
     if as_json:
         print(json.dumps(outcome))
     raise typer.Exit(0 if outcome["lost"] == 0 else 1)

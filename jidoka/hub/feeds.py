@@ -31,6 +31,9 @@ class Feed(ABC):
     def __len__(self) -> int:
         return len(self._buffer)
 
+    def begin(self, seq: int) -> None:  # noqa: B027
+        """From here on the hub tells. The journal is at *seq*."""
+
     @abstractmethod
     def put(self, events: Sequence[Event]) -> bool:
         """Take in what has just happened. Whether there is something for the subscriber to do."""

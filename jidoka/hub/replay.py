@@ -50,6 +50,9 @@ class ReplayFeed(Feed):
         self._places: deque[int] = deque()
         self._has_begun = False
 
+    def begin(self, seq: int) -> None:
+        self._heard = max(self._heard, seq)
+
     def put(self, events: Sequence[Event]) -> bool:
         for event in events:
             seq = event.seq
@@ -82,14 +85,20 @@ class ReplayFeed(Feed):
         return self._types is None or type in self._types
 
     def take(self) -> Event | None:
-        if self._page:
-            return self._page.popleft()
-        while self._buffer and self._places[0] <= self._told and self._has_begun:
-            self._places.popleft()
-            event = self._buffer.popleft()
-            if event.seq is None or event.seq > self._edge:
-                return event
-        return None if self._buffer or self.is_behind else self.gap()
+        page, buffer, places = self._page, self._buffer, self._places
+        while buffer and buffer[0].seq is not None and buffer[0].seq <= self._edge:
+            buffer.popleft()
+            places.popleft()
+        if page and not (buffer and self._comes_before(page[0])):
+            return page.popleft()
+        if page or (buffer and self._has_begun and places[0] <= self._told):
+            places.popleft()
+            return buffer.popleft()
+        return None if buffer or self.is_behind else self.gap()
+
+    def _comes_before(self, event: Event) -> bool:
+        """Whether the first in the buffer, which then was only told, belongs before *event*, which was read."""
+        return event.seq is not None and self._places[0] < event.seq
 
     @property
     def is_behind(self) -> bool:

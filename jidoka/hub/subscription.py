@@ -54,24 +54,19 @@ class Subscription:
     async def __aenter__(self) -> Self:
         if self._state != "new":
             raise RuntimeError("a subscription is entered once")
+        self._state = "closed"
+        await anyio.lowlevel.checkpoint()
+        head = None if self._session_id is None else await self._hub.reader.head(self._session_id)
+        if head is None and self._session_id is not None:
+            raise SessionNotFound(self._session_id)
         self._state = "open"
         self._hub.connect(self._session_id, self)
-        try:
-            await anyio.lowlevel.checkpoint()
-            if self._session_id is not None:
-                await self._look_at(self._session_id)
-        except BaseException:
-            self.close()
-            raise
+        if head is not None:
+            self._feed.begin(head.seq)
+            if head.status is SessionStatus.TERMINATED:
+                # What there is may be replayed; nothing will follow.
+                self.end()
         return self
-
-    async def _look_at(self, session_id: str) -> None:
-        head = await self._hub.reader.head(session_id)
-        if head is None:
-            raise SessionNotFound(session_id)
-        if head.status is SessionStatus.TERMINATED:
-            # What there is may be replayed; nothing will follow.
-            self.end()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -12,7 +12,7 @@ from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorDead
 from jidoka.actors.exits import Shutdown
 from jidoka.core.entries import Entry
-from jidoka.core.errors import DuplicateKey, Fenced, SessionExists, StaleSequence, Tombstoned
+from jidoka.core.errors import DuplicateKey, Fenced, JidokaError, SessionExists, StaleSequence, Tombstoned
 from jidoka.core.events import EventType
 from jidoka.core.frozen import frozen
 from jidoka.core.lifecycle import move
@@ -77,6 +77,8 @@ class ContextManager(Writes, TurnRecords, Actor):
         drafts: list[Draft] = [(EventType.SESSION_CREATED, born.data), *born.drafts]
         drafts.append(BORN)
         entries = [Entry(number, type, now, data, None, 1) for number, (type, data) in enumerate(drafts, start=1)]
+        if born.key is not None:
+            entries[0] = entries[0]._replace(key=born.key)
         head = await self.setup.house.store.append(self.setup.session_id, entries, expected_seq=0)
         self._epoch = head.epoch
         if head.epoch != 1:
@@ -167,6 +169,20 @@ class ContextManager(Writes, TurnRecords, Actor):
             raise Shutdown(str(moved)) from moved
         self._apply(entries)
         return answer(entries)
+
+    def unless_done(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], T]) -> T | Work:
+        """Raise *refusal*, unless this very write was committed by an earlier incarnation, which could not say so."""
+        self._refuse_closed()
+        if self._epoch == 1:
+            raise refusal
+        looking = self._look_for(key, refusal, answer)
+        return finish_now(looking) if self.setup.house.store.never_waits else looking
+
+    async def _look_for(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], T]) -> T:
+        for entry in reversed(await self.setup.house.store.read(self.setup.session_id)):
+            if entry.key == key:
+                return answer([entry])
+        raise refusal
 
     def _apply(self, entries: list[Entry]) -> None:
         apply = self.state.apply

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jidoka.core.entries import Entry
-from jidoka.core.errors import IdempotencyConflict, InvalidMessage, InvalidTransition, TurnInProgress, VersionConflict
+from jidoka.core.errors import (
+    IdempotencyConflict,
+    InvalidMessage,
+    InvalidTransition,
+    JidokaError,
+    TurnInProgress,
+    VersionConflict,
+)
 from jidoka.core.events import EventType
 from jidoka.core.lifecycle import move
 from jidoka.core.messages import Message
@@ -36,6 +43,8 @@ class Writes:
             *,
             wakes: bool = True,
         ) -> Any: ...
+
+        def unless_done(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], Any]) -> Any: ...
 
     # --- history ---------------------------------------------------------------------------------------------
 
@@ -71,9 +80,10 @@ class Writes:
         """RFC 7396, and one version more."""
         version = self.state.version
         if message.expected_version is not None and message.expected_version != version:
-            raise VersionConflict(
+            refusal = VersionConflict(
                 self.setup.session_id, current_version=version, expected_version=message.expected_version
             )
+            return self.unless_done(message.key, refusal, lambda _: self.state.info())
         data = {"part": "metadata", "patch": message.patch, "version": version + 1}
         return self.write([(EventType.CONTEXT_UPDATED, data)], message.key, lambda _: self.state.info())
 
@@ -108,7 +118,7 @@ class Writes:
         def answer(_: list[Entry]) -> dict[str, dict[str, Any]]:
             return {path: dict(found) for path, found in self.state.file_index.items()}
 
-        return self.write([(EventType.CONTEXT_UPDATED, data)], None, answer)
+        return self.write([(EventType.CONTEXT_UPDATED, data)], message.write_key, answer)
 
     # --- working context -------------------------------------------------------------------------------------
 
@@ -117,7 +127,7 @@ class Writes:
         if message.key not in self.state.working and len(self.state.working) >= self.setup.config.max_context_items:
             raise InvalidMessage(f"the working context is full: {len(self.state.working)} keys")
         data = {"part": "working_context", "op": "put", "key": message.key, "value": message.value}
-        return self.write([(EventType.CONTEXT_UPDATED, data)], None, _nothing)
+        return self.write([(EventType.CONTEXT_UPDATED, data)], message.write_key, _nothing)
 
     def delete_working(self, message: ask.DeleteWorking) -> Any:
         """Forget a key. Fine when it is not there."""
@@ -144,6 +154,9 @@ class Writes:
 
     def suspend(self, message: ask.Suspend) -> Any:
         """The state stays; the actors may go. Raises TurnInProgress."""
+        if self.state.status is SessionStatus.SUSPENDED:
+            # Said before, by somebody who was not there any more to end the actors.
+            return True
         if message.is_automatic and self.state.status is not SessionStatus.IDLE:
             return False
         if self.state.turn is not None:
@@ -172,19 +185,21 @@ class Writes:
 
     def decide(self, message: ask.Decide) -> Any:
         """A person has looked. Raises InvalidTransition when nothing waits."""
-        self._refuse_unless_waiting()
-        return self._decided(message.decision, message.note, message.by)
+        if self.state.status is not SessionStatus.WAITING_INPUT:
+            return self.unless_done(message.key, self._nothing_waits(), _nothing)
+        return self._decided(message.decision, message.note, message.by, message.key)
 
-    def _decided(self, decision: str, note: str | None, by: str | None) -> Any:
+    def _decided(self, decision: str, note: str | None, by: str | None, key: str | None = None) -> Any:
         drafts: list[Draft] = [
             (EventType.DECISION_RECORDED, {"decision": decision, "note": note, "by": by}),
             self.status_draft(SessionStatus.ACTIVE),
         ]
-        return self.write(drafts, None, _nothing)
+        return self.write(drafts, key, _nothing)
 
     def take_input(self, message: ask.TakeInput) -> Any:
         """What a person says to a turn that waits."""
-        self._refuse_unless_waiting()
+        if self.state.status is not SessionStatus.WAITING_INPUT:
+            return self.unless_done(message.key, self._nothing_waits(), _nothing)
         said: dict[str, Any] = {
             "id": f"message_{self.setup.house.world.new_id()}",
             "role": "user",
@@ -198,9 +213,8 @@ class Writes:
         ]
         return self.write(drafts, message.key, _nothing)
 
-    def _refuse_unless_waiting(self) -> None:
-        if self.state.status is not SessionStatus.WAITING_INPUT:
-            raise InvalidTransition(status=self.state.status, target=SessionStatus.ACTIVE)
+    def _nothing_waits(self) -> InvalidTransition:
+        return InvalidTransition(status=self.state.status, target=SessionStatus.ACTIVE)
 
     def orchestrator_back(self, message: ask.OrchestratorBack) -> Any:
         """Whatever the orchestrator's earlier incarnation was doing is over."""

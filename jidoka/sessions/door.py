@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.core.errors import SessionNotFound
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jidoka.actors.request import Request
     from jidoka.actors.supervisor_ref import SupervisorRef
     from jidoka.sessions.house import House
+    from jidoka.sessions.root import SessionsRoot
 
 T = TypeVar("T")
 
@@ -90,6 +91,15 @@ class Door:
             slot = self.house.system.backend.new_slot()
             if self.house.registry.when_settled(session_id, lambda slot=slot: slot.done() or slot.set_result(None)):
                 await slot
+
+    async def has_started(self, session_id: str) -> bool:
+        """Whether the session's actors are up, or were. Waits for it while they are being started for the first time.
+        """
+        root = cast("SessionsRoot | None", self.house.root and self.house.root.supervisor)
+        slot = self.house.system.backend.new_slot()
+        if root is not None and root.when_started(session_id, lambda: slot.done() or slot.set_result(None)):
+            await slot
+        return await self.house.store.head(session_id) is not None
 
     async def terminate(self, session_id: str, reason: str, *, purge: bool) -> None:
         """End a session. Raises SessionNotFound."""

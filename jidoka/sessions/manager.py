@@ -63,13 +63,20 @@ class SessionManager(Actor):
         """The sessions are where they were: the registry is their supervisor's. What was half done is done."""
         self.jidoka_cell.watch(self._answer_the_rest)
         if self.restarts:
-            self.start_soon(self._finish_terminations)
+            self.start_soon(self._finish_the_half_done)
 
-    async def _finish_terminations(self) -> None:
+    async def _finish_the_half_done(self) -> None:
         try:
             await self._look_for_terminations()
+            await self._look_for_suspensions()
         except JidokaError:
-            log.exception("half-done terminations could not be looked for")
+            log.exception("what was half done could not be looked for")
+
+    async def _look_for_suspensions(self) -> None:
+        for session_id in self.house.registry:
+            head = await self.house.store.head(session_id)
+            if head is not None and head.status is SessionStatus.SUSPENDED:
+                self._in_lane(session_id, None, lambda id=session_id: self._is_half_suspended(id))
 
     async def _look_for_terminations(self) -> None:
         after: int | None = None
@@ -100,8 +107,6 @@ class SessionManager(Actor):
             case ask.CreateSession():
                 return self._create(message)
             case ask.Activate(session_id, resume):
-                if session_id in self.house.registry and session_id not in self._lanes:
-                    return None
                 return self._in_lane(session_id, self.answer_later(), lambda: self._activate(session_id, resume))
             case ask.TerminateSession(session_id):
                 return self._in_lane(session_id, self.answer_later(), lambda: self._terminate(message))
@@ -168,7 +173,7 @@ class SessionManager(Actor):
 
     async def _activate(self, session_id: str, resume: bool) -> None:
         await self._wait_until_recorded(session_id)
-        if session_id in self.house.registry:
+        if session_id in self.house.registry and not await self._is_half_suspended(session_id):
             return
         head = await self._head(session_id)
         if head.status is SessionStatus.FAILED and not resume:
@@ -179,6 +184,14 @@ class SessionManager(Actor):
         slot = self.jidoka_cell.system.backend.new_slot()
         self._start(setup, slot)
         await slot
+
+    async def _is_half_suspended(self, session_id: str) -> bool:
+        """Whether its journal says so, and its actors, now ended, were still there."""
+        head = await self.house.store.head(session_id)
+        if head is None or head.status is not SessionStatus.SUSPENDED:
+            return False
+        await self._take_down(session_id)
+        return True
 
     async def _head(self, session_id: str) -> Head:
         head = await self.house.store.head(session_id)

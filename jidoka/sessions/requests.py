@@ -91,12 +91,14 @@ class RemoveFile(Request[list[ActiveFile]]):
 class IndexFile(Request[dict[str, dict[str, Any]]]):
     path: str
     metadata: dict[str, Any]
+    write_key: str
 
 
 @dataclass(frozen=True, slots=True)
 class PutWorking(Request[None]):
     key: str
     value: Any
+    write_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Decide(Request[None]):
     decision: str
     note: str | None
     by: str | None
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,8 @@ class Born:
 
     data: dict[str, Any]
     drafts: tuple[Draft, ...] = ()
+    # On the first entry, where somebody else may want the same id: whose it is.
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

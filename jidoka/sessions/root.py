@@ -55,6 +55,14 @@ class SessionsRoot(DynamicSupervisor):
 
         self.begin(child, started)
 
+    def when_started(self, session_id: str, then: Callable[[], object]) -> bool:
+        """Whether *session_id* is coming up: then *then* is called when it is there, or could not come up."""
+        child = self.children.get(session_id)
+        if child is None or child.on_started is None:
+            return False
+        child.settled = [*(child.settled or ()), then]
+        return True
+
     def on_child_up(self, child: Child) -> None:
         """A session is there for everybody to find, as soon as it is up."""
         self.house.registry.add(child.id, child)

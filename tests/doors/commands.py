@@ -66,6 +66,9 @@ class Terminal:
         while text not in self.shown:
             assert self.read(), self.shown
 
+    def press_ctrl_c(self) -> None:
+        os.write(self._side, b"\x03")
+
     def wait_ended(self) -> int:
         while self.read():
             pass
@@ -75,8 +78,14 @@ class Terminal:
 @contextmanager
 def on_a_terminal(*command: str, env: dict[str, str] | None = None) -> Generator[Terminal]:
     ours, theirs = pty.openpty()
+    # In a session of its own: the terminal that it opens first is the one whose Ctrl-C it hears.
     process = subprocess.Popen(
-        command, env=environment(env), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        ["sh", "-c", 'exec "$@" <"$0"', os.ttyname(theirs), *command],
+        env=environment(env),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
     try:

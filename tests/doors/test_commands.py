@@ -34,7 +34,9 @@ def test_help_of_replay_names_its_options() -> None:
     assert all(option in said for option in ("--kill-rate", "--seed", "--store", "--json"))
 
 
-@pytest.mark.parametrize("args", [["dance"], ["--frobnicate"], ["replay"], ["demo", "--seed", "many"]])
+@pytest.mark.parametrize(
+    "args", [["dance"], ["--frobnicate"], ["replay"], ["demo", "--seed", "many"], ["demo", "--pace", "nan"]]
+)
 def test_what_it_does_not_know_is_bad_input(args: list[str]) -> None:
     ended = jidoka(*args)
 

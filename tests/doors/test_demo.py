@@ -8,7 +8,12 @@ from jidoka.adapters.memory import MemoryStore
 from jidoka.core.entries import Entry
 from tests.doors.commands import PROGRAM, jidoka, on_a_terminal, run_program
 
-BROKEN = ("a handler of its context manager raises", "orchestrator is killed", "supervisor is killed", "manager is killed")
+BROKEN = (
+    "a handler of its context manager raises",
+    "orchestrator is killed",
+    "supervisor is killed",
+    "manager is killed",
+)
 
 
 def test_the_demo_shows_what_it_breaks_and_what_comes_back() -> None:
@@ -60,7 +65,7 @@ def test_the_demo_is_plain_without_a_terminal() -> None:
 
 
 def test_the_demo_on_a_terminal_has_a_tree_that_lives() -> None:
-    with on_a_terminal(*PROGRAM, "demo") as terminal:
+    with on_a_terminal(*PROGRAM, "demo", "--pace", "0") as terminal:
         status = terminal.wait_ended()
 
     assert status == 0
@@ -72,7 +77,7 @@ def test_the_demo_on_a_terminal_has_a_tree_that_lives() -> None:
 
 
 def test_no_color_is_honoured() -> None:
-    with on_a_terminal(*PROGRAM, "demo", env={"NO_COLOR": "1"}) as terminal:
+    with on_a_terminal(*PROGRAM, "demo", "--pace", "0", env={"NO_COLOR": "1"}) as terminal:
         status = terminal.wait_ended()
 
     assert status == 0

@@ -95,15 +95,15 @@ async def test_a_session_works_on_after_a_kill(client: Client, victim: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("victim", "kept"),
+    ("victim", "replaced"),
     [
-        ("context_manager", {"", "context_manager", "orchestrator"}),
-        ("orchestrator", {"", "context_manager", "orchestrator"}),
-        ("supervisor", {""}),
-        ("manager", {"", "context_manager", "orchestrator"}),
+        ("context_manager", {"context_manager"}),
+        ("orchestrator", {"orchestrator"}),
+        ("supervisor", {"", "context_manager", "orchestrator"}),
+        ("manager", set[str]()),
     ],
 )
-async def test_an_address_outlives_the_actor_that_answers_there(client: Client, victim: str, kept: set[str]) -> None:
+async def test_only_what_was_killed_has_a_new_identity(client: Client, victim: str, replaced: set[str]) -> None:
     session = await client.create_session()
     before = await urns(session)
 
@@ -111,7 +111,18 @@ async def test_an_address_outlives_the_actor_that_answers_there(client: Client, 
     await session.get_history()
 
     after = await urns(session)
-    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert {name for name in before if after[name] != before[name]} == replaced
+
+
+@pytest.mark.parametrize("victim", ["context_manager", "orchestrator"])
+async def test_a_ref_outlives_the_actor_that_answers_there(client: Client, victim: str) -> None:
+    session = await client.create_session()
+    refs = {child.id: child.ref for child in await session.which_children()}
+
+    await kill_child(session, victim)
+    await session.get_history()
+
+    assert refs[victim].is_alive()
 
 
 @pytest.mark.parametrize(
@@ -491,3 +502,59 @@ async def test_a_writer_that_is_fenced_can_write_nothing_more(seed: int) -> None
 
         assert await said(session) == [("user", f"{number}") for number in range(8)]
         await journal(client, session)
+
+
+# --- a rest that was half begun ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use", ["get_history", "prompt", "suspend", "terminate", "resume"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_suspension_during_which_the_manager_dies_is_finished_or_undone(when: str, use: str) -> None:
+    store = HeldStore()
+    async with a_client(store) as client:
+        session = await client.create_session()
+        hold = store.hold(session.id, when=when)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.suspend)
+            await hold.reached.wait()
+            tasks.cancel_scope.cancel()
+        await kill_manager(client)
+        hold.released.set()
+        await anyio.wait_all_tasks_blocked()
+
+        acts: dict[str, Any] = {"prompt": partial(session.prompt, "echo")}
+        with anyio.fail_after(2):
+            await acts.get(use, getattr(session, use))()
+        expected = {"suspend": SessionStatus.SUSPENDED, "terminate": SessionStatus.TERMINATED}
+        assert (await session.info()).status == expected.get(use, SessionStatus.ACTIVE)
+
+
+async def test_a_suspension_that_nobody_waits_for_any_more_frees_the_memory() -> None:
+    store = HeldStore()
+    async with a_client(store) as client:
+        session = await client.create_session()
+        hold = store.hold(session.id, when="after")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.suspend)
+            await hold.reached.wait()
+            await kill_manager(client)
+            hold.released.set()
+
+        assert (await session.info()).status is SessionStatus.SUSPENDED
+        assert session.id not in client.house.registry
+
+
+async def test_a_suspension_that_took_too_long_does_not_lock_the_session(world: VirtualWorld) -> None:
+    store = HeldStore()
+    async with a_client(store, world=world, call_timeout=1.0) as client:
+        session = await client.create_session()
+        hold = store.hold(session.id)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(all_of, [session.suspend])
+            await hold.reached.wait()
+            await world.advance(1.1)
+            hold.released.set()
+            await anyio.wait_all_tasks_blocked()
+
+        with anyio.fail_after(2):
+            assert await said(session) == []

@@ -67,7 +67,9 @@ class Tidy(Waiter):
 class Stubborn(Actor):
     """Swallows its cancellation when it is told to hang, and stays until it is released; then it tells *other*."""
 
-    def __init__(self, release: anyio.Event, other: Any = None, outcome: list[BaseException | None] | None = None) -> None:
+    def __init__(
+        self, release: anyio.Event, other: Any = None, outcome: list[BaseException | None] | None = None
+    ) -> None:
         super().__init__()
         self.release = release
         self.other = other

@@ -150,7 +150,9 @@ async def test_what_a_handler_raises_says_how_it_ends(
 
 
 @pytest.mark.parametrize("word", [Stop(), Shutdown("enough")])
-async def test_the_caller_of_a_handler_that_ends_normally_hears_actor_dead(system: ActorSystem, word: Exception) -> None:
+async def test_the_caller_of_a_handler_that_ends_normally_hears_actor_dead(
+    system: ActorSystem, word: Exception
+) -> None:
     ref = await system.start(Echo)
 
     with pytest.raises(ActorDead) as caught:
@@ -230,9 +232,7 @@ async def test_a_start_that_fails_is_told_with_its_cause(
 
 
 @pytest.mark.parametrize("cls", [Starting, StartingAsync])
-async def test_an_actor_that_ignores_its_start_is_no_error_and_no_actor(
-    system: ActorSystem, cls: type[Actor]
-) -> None:
+async def test_an_actor_that_ignores_its_start_is_no_error_and_no_actor(system: ActorSystem, cls: type[Actor]) -> None:
     ref = await system.start(cls, Ignore())
 
     assert not ref.is_alive()
@@ -420,7 +420,9 @@ async def test_work_beside_the_messages_ends_with_the_actor(system: ActorSystem,
     assert set(log) == {"ended"}
 
 
-@pytest.mark.parametrize("error", [ValueError("work failed"), SystemExit("work failed"), KeyboardInterrupt("work failed")])
+@pytest.mark.parametrize(
+    "error", [ValueError("work failed"), SystemExit("work failed"), KeyboardInterrupt("work failed")]
+)
 async def test_work_that_fails_is_a_crash(system: ActorSystem, error: BaseException) -> None:
     ref = await system.start(Working, [])
 

@@ -120,7 +120,9 @@ async def test_a_call_without_a_limit_waits(system: ActorSystem, world: VirtualW
     assert answers == ["done"]
 
 
-async def test_a_late_answer_is_dropped_and_the_next_call_gets_its_own(system: ActorSystem, world: VirtualWorld) -> None:
+async def test_a_late_answer_is_dropped_and_the_next_call_gets_its_own(
+    system: ActorSystem, world: VirtualWorld
+) -> None:
     ref = await system.start(Waiter)
     first, second = anyio.Event(), anyio.Event()
     second.set()

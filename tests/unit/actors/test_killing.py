@@ -253,9 +253,7 @@ async def test_k2_code_that_swallows_its_cancellation_is_abandoned_and_fenced(
     assert await ref.call("still the same") == "still the same"
 
 
-async def test_k2_an_abandoned_child_is_listed_so_until_its_code_ends(
-    system: ActorSystem, world: VirtualWorld
-) -> None:
+async def test_k2_an_abandoned_child_is_listed_so_until_its_code_ends(system: ActorSystem, world: VirtualWorld) -> None:
     release = anyio.Event()
     tree = await system.supervise([ChildSpec("a", Stubborn, (release,), shutdown=1.0), ChildSpec("b", Echo)])
     ref = await tree.child("a")

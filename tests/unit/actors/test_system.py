@@ -109,12 +109,11 @@ async def test_a_second_shut_down_kills_what_is_left(world: VirtualWorld) -> Non
 
 async def test_an_actor_that_does_not_end_in_time_is_killed(world: VirtualWorld) -> None:
     system = ActorSystem(world=world, patience=3.0)
-    async with anyio.create_task_group() as tasks:
-        async with system:
-            ref = await system.start(Tidy)
-            ref.tell("for ever")
-            await world.settle()
-            tasks.start_soon(world.advance, 3.0)
+    async with anyio.create_task_group() as tasks, system:
+        ref = await system.start(Tidy)
+        ref.tell("for ever")
+        await world.settle()
+        tasks.start_soon(world.advance, 3.0)
 
     assert await ref.wait_stopped() == ExitReason("killed")
 

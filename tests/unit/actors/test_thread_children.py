@@ -137,9 +137,7 @@ async def test_a_bare_base_exception_ends_one_thread_and_nothing_more(
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
-async def test_a_thread_that_does_not_come_up_fails_its_start(
-    system: ActorSystem, error: type[BaseException]
-) -> None:
+async def test_a_thread_that_does_not_come_up_fails_its_start(system: ActorSystem, error: type[BaseException]) -> None:
     with pytest.raises(ChildStartError, match="in on_start"):
         await system.supervise([ChildSpec("w", OnThread, ([], error))])
 
@@ -231,9 +229,7 @@ async def test_a_killed_thread_is_reported_abandoned_until_it_ends(system: Actor
     assert system.abandoned == []
 
 
-async def test_a_thread_that_does_not_stop_in_time_is_left_and_listed(
-    system: ActorSystem, world: VirtualWorld
-) -> None:
+async def test_a_thread_that_does_not_stop_in_time_is_left_and_listed(system: ActorSystem, world: VirtualWorld) -> None:
     log: list[Any] = []
     gate = threading.Event()
     tree, ref = await child_of(system, log, shutdown=2.0)

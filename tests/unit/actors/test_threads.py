@@ -128,7 +128,9 @@ async def test_what_was_let_in_is_not_lost_to_others_who_were_faster(system: Act
     ref.kill()
 
 
-async def test_a_thread_stops_and_kills_an_actor_whose_mailbox_is_full(system: ActorSystem, world: VirtualWorld) -> None:
+async def test_a_thread_stops_and_kills_an_actor_whose_mailbox_is_full(
+    system: ActorSystem, world: VirtualWorld
+) -> None:
     event = anyio.Event()
     stopped, killed = await system.start(Small), await system.start(Small)
     for _ in range(10):
