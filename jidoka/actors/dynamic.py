@@ -8,9 +8,10 @@ from typing import Any
 from jidoka.actors.children import Child
 from jidoka.actors.errors import ChildNotFound, ChildStartError, InvalidChildSpec
 from jidoka.actors.exits import ExitReason
+from jidoka.actors.policy import Policy
 from jidoka.actors.ref import ActorRef
 from jidoka.actors.specs import ChildSpec
-from jidoka.actors.supervisor import Policy, Supervisor
+from jidoka.actors.supervisor import Supervisor
 
 
 class DynamicSupervisor(Supervisor):

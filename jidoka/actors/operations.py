@@ -15,8 +15,8 @@ from jidoka.actors.supervisor_ref import spec_from
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
     from jidoka.actors.plan import Plan
+    from jidoka.actors.policy import Policy
     from jidoka.actors.ref import ActorRef
-    from jidoka.actors.supervisor import Policy
 
 
 class Operations:

@@ -6,69 +6,27 @@ It never waits: what takes time goes on by itself and tells when it is done, so 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jidoka.actors.actor import Actor
 from jidoka.actors.children import Child
-from jidoka.actors.errors import ChildStartError, InvalidChildSpec
+from jidoka.actors.errors import ChildStartError
 from jidoka.actors.exits import SHUTDOWN, ExitReason, Ignore, text_of
 from jidoka.actors.operations import Operations
 from jidoka.actors.plan import Done, Plan
+from jidoka.actors.policy import Policy, policy_of
 from jidoka.actors.ref import ActorRef
-from jidoka.actors.restarts import (
-    NO_BACKOFF,
-    AutoShutdown,
-    Backoff,
-    Budget,
-    Strategy,
-    Verdict,
-    affected,
-    check_options,
-    judge,
-)
+from jidoka.actors.restarting import Restarting
 from jidoka.actors.specs import ChildSpec, check_specs
 from jidoka.actors.supervisor_ref import SupervisorRef
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
     from jidoka.actors.cell import Cell
+    from jidoka.actors.restarts import Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a supervisor decides. Checked when it is made: raises InvalidChildSpec.
-
-    `budget` says who shares `max_restarts`: all children of the supervisor (OTP), or each child its own.
-    `otp_strict` takes back jidoka's deviations: whole-second windows, no backoff, one shared budget, explicit stops
-    that a group restart undoes, and giving up counted as a clean shutdown.
-    """
-
-    strategy: Strategy = "one_for_one"
-    max_restarts: int = 1
-    within: float = 5.0
-    auto_shutdown: AutoShutdown = "never"
-    backoff: Backoff | None = None
-    budget: Literal["supervisor", "child"] = "supervisor"
-    otp_strict: bool = False
-
-    def __post_init__(self) -> None:
-        check_options(self.strategy, self.max_restarts, self.within, self.auto_shutdown)
-        if self.budget not in ("supervisor", "child"):
-            raise InvalidChildSpec(f"budget is supervisor or child, not {self.budget!r}")
-
-    @property
-    def waits(self) -> Backoff:
-        return NO_BACKOFF if self.otp_strict else self.backoff or DEFAULT_BACKOFF
-
-    def new_budget(self) -> Budget:
-        return Budget(self.max_restarts, self.within, strict=self.otp_strict)
-
-
-DEFAULT_BACKOFF = Backoff()
-
-
-class Supervisor(Operations, Actor):
+class Supervisor(Restarting, Operations, Actor):
     """Keeps its children alive. As a child: `ChildSpec(id, Supervisor, kwargs={"children": [...]})`.
 
     Options are those of `ActorSystem.supervise`. Raises InvalidChildSpec.
@@ -251,138 +209,6 @@ class Supervisor(Operations, Actor):
             go_on()
         child.settle()
 
-    # --- deciding ------------------------------------------------------------------------------------
-
-    def _notice(self, child: Child, reason: ExitReason) -> None:
-        if self._plan is None:
-            self._exited(child, reason)
-        elif not self._plan.covers(child):
-            self._late = [*(self._late or ()), (child, reason)]
-
-    def _exited(self, child: Child, reason: ExitReason) -> None:
-        if self.is_ending or self.children.get(child.id) is not child or not child.is_waiting:
-            return
-        verdict = self.judge(child, reason)
-        if verdict is Verdict.START_AGAIN:
-            self._restart(child, reason)
-            return
-        self._bury(child, reason)
-        if verdict is Verdict.FORGET:
-            self.remove(child)
-        self._shut_down_if_significant(child)
-
-    def judge(self, child: Child, reason: ExitReason) -> Verdict:
-        """What follows the exit of *child*. Subclasses may know better."""
-        return judge(child.spec.restart, reason)
-
-    def _restart(self, child: Child, reason: ExitReason) -> None:
-        if not self._can_afford(child):
-            self.give_up(child, reason)
-        elif self.policy.strategy == "one_for_one":
-            self._revive(child)
-        else:
-            self._restart_group(child)
-
-    def _can_afford(self, child: Child) -> bool:
-        now = self.jidoka_cell.system.timers.clock()
-        if self.policy.budget == "child" and not self.policy.otp_strict:
-            if child.budget is None:
-                child.budget = self.new_budget(child)
-            return child.budget.spend(now)
-        if self._budget is None:
-            self._budget = self.policy.new_budget()
-        return self._budget.spend(now)
-
-    def new_budget(self, child: Child) -> Budget:
-        """What *child* may use up by itself. Subclasses may know better."""
-        return self.policy.new_budget()
-
-    def give_up(self, child: Child, reason: ExitReason) -> None:
-        """Too many restarts: end, and let the parent decide. OTP calls this a shutdown; here it is abnormal (DV6)."""
-        why = SHUTDOWN if self.policy.otp_strict else ExitReason("escalated", f"{child.id}: {reason}")
-        self.jidoka_cell.end(why)
-
-    def _shut_down_if_significant(self, child: Child) -> None:
-        if not child.spec.significant or self.policy.auto_shutdown == "never":
-            return
-        others = (other for other in self.children.values() if other is not child and other.spec.significant)
-        if self.policy.auto_shutdown == "any_significant" or not any(other.is_alive for other in others):
-            self.jidoka_cell.end(SHUTDOWN)
-
-    # --- restarting one ------------------------------------------------------------------------------
-
-    def _revive(self, child: Child) -> None:
-        self.begin(child, lambda error: self._revived(child, error))
-
-    def _revived(self, child: Child, error: BaseException | None) -> None:
-        if error is None:
-            child.failures = 0
-            child.restarts += 1
-        elif not isinstance(error, Ignore) and not self.is_ending and not child.held:
-            self._try_later(child, error, lambda: self._revive(child))
-
-    def _try_later(self, child: Child, error: BaseException, again: Callable[[], object]) -> None:
-        child.failures += 1
-        if not self._can_afford(child):
-            self.give_up(child, ExitReason("crash", text_of(error)))
-            return
-        system = self.jidoka_cell.system
-        wait = self.policy.waits.delay(child.failures, system.world.random())
-        child.timer = system.timers.after(wait, self._retry, (child, again))
-
-    def _retry(self, what: tuple[Child, Callable[[], object]]) -> None:
-        child, again = what
-        child.timer = None
-        if not self.is_ending:
-            again()
-
-    def others_waiting_for(self, child: Child) -> Callable[[], object] | None:
-        """The restart of a group that waits for *child*'s next try."""
-        if self.policy.strategy == "one_for_one" or child.timer is None or child.timer[2] != self._retry:
-            return None
-        return child.timer[3][1]
-
-    # --- restarting a group --------------------------------------------------------------------------
-
-    def _restart_group(self, child: Child) -> None:
-        names = affected(self.policy.strategy, list(self.children), child.id)
-        group = [self.children[name] for name in names]
-        self._again(group, [other for other in group if other is not child])
-
-    def _again(self, group: list[Child], stops: list[Child]) -> None:
-        starts = [child for child in group if self._comes_back(child)]
-        for child in group:
-            child.returning = child in starts
-            # A try of its own would break into the plan.
-            self._forget_timer(child)
-        # What is at rest already is not the plan's business: it may be started by hand meanwhile.
-        stops = [child for child in stops if child.is_alive or child.is_waiting]
-        self._carry_out(stops, starts, lambda child, error: self._group_is_up(starts, child, error))
-
-    def _comes_back(self, child: Child) -> bool:
-        sticky = child.held and not self.policy.otp_strict
-        return child.spec.restart != "temporary" and not sticky
-
-    def _group_is_up(self, group: list[Child], child: Child | None, error: BaseException | None) -> None:
-        started = group if child is None else group[: group.index(child)]
-        for other in started:
-            other.failures = 0
-            other.restarts += other.is_alive
-        if child is None or error is None:
-            self._plan_is_done()
-            return
-        rest = group[group.index(child) :] if self.policy.strategy == "rest_for_one" else group
-        for other in rest:
-            other.returning = True
-
-        def stopped(_child: Child | None, _error: BaseException | None) -> None:
-            def again() -> None:
-                self._again([other for other in rest if self.children.get(other.id) is other], rest)
-
-            self._plan_is_done(lambda: self._try_later(child, error, again))
-
-        self._carry_out([other for other in rest if other is not child], (), stopped)
-
     # --- going down ----------------------------------------------------------------------------------
 
     @staticmethod
@@ -437,12 +263,3 @@ class Supervisor(Operations, Actor):
             child.cell.kill_now()
         if not alive and then is not None:
             then()
-
-
-def policy_of(options: dict[str, Any]) -> Policy:
-    """The policy that *options* describe. Raises InvalidChildSpec."""
-    known = set(Policy.__slots__)
-    for key in options:
-        if key not in known:
-            raise InvalidChildSpec(f"a supervisor has no option {key!r}")
-    return Policy(**options)

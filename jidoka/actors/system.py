@@ -17,10 +17,11 @@ from jidoka.actors.dynamic import DynamicSupervisor
 from jidoka.actors.errors import ChildStartError
 from jidoka.actors.exits import ExitReason, Ignore, text_of
 from jidoka.actors.inbound import Inbound
+from jidoka.actors.policy import policy_of
 from jidoka.actors.ref import ActorRef
 from jidoka.actors.scheduler import Scheduler
 from jidoka.actors.specs import ChildSpec, check_specs
-from jidoka.actors.supervisor import Supervisor, policy_of
+from jidoka.actors.supervisor import Supervisor
 from jidoka.actors.supervisor_ref import SupervisorRef
 from jidoka.actors.threads import cell_for
 from jidoka.actors.timers import Timers

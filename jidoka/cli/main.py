@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.replay import Report
 from jidoka.cli.replay import replay as run_replay
 from jidoka.cli.running import Interrupted, on_the_loop
+from jidoka.cli.screen import Output
 from jidoka.core.errors import JidokaError, Refused
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-out = Console()
-err = Console(stderr=True)
+out = Output()
+err = Output(stderr=True)
 
 # Seconds between the steps of a demo that somebody watches.
 PACE = 0.9
@@ -46,7 +46,11 @@ def run() -> None:
     if reconfigure is not None:
         # A terminal that cannot show a character shows another one.
         reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except OSError as error:
+        err.print(f"jidoka: {error.strerror or error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:

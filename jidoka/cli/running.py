@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import anyio
 
@@ -54,12 +54,12 @@ class Command(Generic[T]):
         return self._result
 
     async def _work_until_done(self) -> None:
-        # The error is kept: a task group would wrap it.
+        # The error is kept, without the task groups that it has come through: more of them would wrap it.
         with self._work:
             try:
                 self._result = await self._function()
             except Exception as error:
-                self._error = error
+                self._error = _innermost(error)
 
     async def _watch(self, signals: AsyncIterator[signal.Signals]) -> None:
         async with anyio.create_task_group() as hurry:
@@ -70,3 +70,9 @@ class Command(Generic[T]):
                 else:
                     self._signal = number
                     self._work.cancel()
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
+    return error

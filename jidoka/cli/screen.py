@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EPIPE
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 MARKS = {"running": ("●", "green"), "restarting": ("○", "yellow"), "stopped": ("✗", "red"), "abandoned": ("?", "red")}
 LEGEND = "● running   ○ restarting   ✗ broken a moment ago   ↻ how often it was started again"
+
+
+class Output(Console):
+    """A console that leaves it to the command what to do when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(EPIPE, "nobody reads this")
 
 
 class Screen:

@@ -70,7 +70,7 @@ class ContextManager(Writes, TurnRecords, Actor):
             await self._recover()
         self.setup.born = None
         self._touched = self.setup.house.world.monotonic()
-        self._watch_the_clock(self.setup.config.idle_after)
+        self._watch_the_clock(min(self.setup.config.idle_after, self.setup.config.suspend_after))
 
     async def _create(self, born: ask.Born) -> None:
         now = self.setup.house.world.now()
@@ -127,6 +127,9 @@ class ContextManager(Writes, TurnRecords, Actor):
             self._refuse_closed()
             self._touched = self.setup.house.world.monotonic()
             return read(self.state, message, self.setup)
+        if type(message) not in RESTING:
+            # Also where it turns out that there is nothing to write.
+            self._touched = self.setup.house.world.monotonic()
         return handler(self, message)
 
     def _refuse_closed(self) -> None:
@@ -203,23 +206,31 @@ class ContextManager(Writes, TurnRecords, Actor):
             return
         if self.state.turn is not None:
             self._touched = self.setup.house.world.monotonic()
-        config = self.setup.config
+        config, quiet = self.setup.config, self._quiet
         is_idle = self.state.status is SessionStatus.IDLE
-        quiet = self.setup.house.world.monotonic() - self._touched
-        limit = config.suspend_after if is_idle else config.idle_after
-        if quiet < limit:
-            self._watch_the_clock(limit - quiet)
-        elif is_idle:
+        if quiet >= config.suspend_after:
             self._watch_the_clock(config.idle_after)
             self.setup.ask_to_suspend()
+        elif is_idle or quiet < config.idle_after:
+            limit = config.suspend_after if is_idle else min(config.idle_after, config.suspend_after)
+            self._watch_the_clock(limit - quiet)
         else:
-            self._watch_the_clock(max(config.suspend_after - quiet, 0.0))
+            self._watch_the_clock(config.suspend_after - quiet)
             self.actor_ref.tell(GoIdle())
+
+    @property
+    def _quiet(self) -> float:
+        return self.setup.house.world.monotonic() - self._touched
+
+    def may_be_suspended(self) -> bool:
+        """Whether nobody has used this session for `suspend_after` seconds, and nobody waits for anything."""
+        is_at_rest = self.state.status in (SessionStatus.ACTIVE, SessionStatus.IDLE) and self.state.turn is None
+        return is_at_rest and self._quiet >= self.setup.config.suspend_after
 
     def go_idle(self, _: GoIdle) -> Any:
         """Nothing has happened for `idle_after` seconds."""
         status = self.state.status
-        if status is not SessionStatus.ACTIVE or self.state.turn is not None:
+        if status is not SessionStatus.ACTIVE or self.state.turn is not None or self._quiet < self.setup.config.idle_after:
             return None
         drafts: list[Draft] = [_status(SessionStatus.IDLE, status), (EventType.SESSION_IDLE, {})]
         committing = self._commit_later(drafts, None, lambda _: None)
@@ -284,3 +295,6 @@ WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {
     ask.EndTurn: ContextManager.end_turn,
     GoIdle: ContextManager.go_idle,
 }
+
+# These do not count as using the session.
+RESTING = frozenset({GoIdle, ask.Suspend, ask.BeginEnding})

@@ -44,6 +44,8 @@ class Writes:
             wakes: bool = True,
         ) -> Any: ...
 
+        def may_be_suspended(self) -> bool: ...
+
         def unless_done(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], Any]) -> Any: ...
 
     # --- history ---------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ class Writes:
         if self.state.status is SessionStatus.SUSPENDED:
             # Said before, by somebody who was not there any more to end the actors.
             return True
-        if message.is_automatic and self.state.status is not SessionStatus.IDLE:
+        if message.is_automatic and not self.may_be_suspended():
             return False
         if self.state.turn is not None:
             raise TurnInProgress(self.setup.session_id)

@@ -93,8 +93,7 @@ class Door:
                 await slot
 
     async def has_started(self, session_id: str) -> bool:
-        """Whether the session's actors are up, or were. Waits for it while they are being started for the first time.
-        """
+        """Whether the session's actors are up, or were. Waits for it while they are being started for the first time."""
         root = cast("SessionsRoot | None", self.house.root and self.house.root.supervisor)
         slot = self.house.system.backend.new_slot()
         if root is not None and root.when_started(session_id, lambda: slot.done() or slot.set_result(None)):

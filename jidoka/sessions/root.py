@@ -9,9 +9,9 @@ from jidoka.actors.children import Child, Started
 from jidoka.actors.dynamic import DynamicSupervisor
 from jidoka.actors.errors import ChildStartError
 from jidoka.actors.exits import SHUTDOWN, ExitReason
+from jidoka.actors.policy import Policy
 from jidoka.actors.restarts import Budget, Verdict
 from jidoka.actors.specs import ChildSpec
-from jidoka.actors.supervisor import Policy
 from jidoka.sessions.keeper import write_last_words
 from jidoka.sessions.registry import Registry
 from jidoka.sessions.supervisor import SessionSupervisor

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.children import Child
+from jidoka.actors.policy import Policy
 from jidoka.actors.specs import ChildSpec
-from jidoka.actors.supervisor import Policy, Supervisor
+from jidoka.actors.supervisor import Supervisor
 from jidoka.sessions.context_manager import ContextManager
 from jidoka.sessions.orchestrator import Orchestrator
 

@@ -1,5 +1,7 @@
 """The command line as a whole: what it says of itself, and where it says what."""
 
+import shlex
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -58,3 +60,29 @@ def test_a_setting_that_is_too_small_is_said_in_one_line() -> None:
 
     assert ended.status == 2
     assert ended.stderr == "jidoka: 3 of 3 sessions are running\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "demo --json"])
+def test_a_reader_that_goes_away_ends_it_quietly(command: str) -> None:
+    program = shlex.join(PROGRAM)
+
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{program} {command} | true"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["demo"], ["demo", "--json"]])
+def test_output_that_cannot_be_written_is_said_in_one_line(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (1, "jidoka: No space left on device\n")

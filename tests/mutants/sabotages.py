@@ -53,7 +53,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "share a budget",
-        "jidoka/actors/supervisor.py",
+        "jidoka/actors/restarting.py",
         'if self.policy.budget == "child" and not self.policy.otp_strict:',
         "if False:",
         (SUPERVISION, STORIES),
@@ -110,15 +110,15 @@ SABOTAGES = (
     Sabotage(
         "serve a stale writer",
         "jidoka/adapters/memory.py",
-        "            if entry.epoch != head.epoch:",
-        "            if False:",
+        "entry.seq != seq or entry.epoch != epoch or",
+        "entry.seq != seq or",
         (STORE,),
     ),
     Sabotage(
         "commit a key twice",
         "jidoka/adapters/memory.py",
-        "        _refuse_duplicates(journal, entries)",
-        "        pass",
+        "(entry.key is not None and keys and entry.key in keys)",
+        "False",
         (STORE,),
     ),
     Sabotage(

@@ -110,9 +110,9 @@ async def waiting_now(events: Subscription) -> list[Event]:
     """The events that are there without waiting for any."""
     await anyio.wait_all_tasks_blocked()
     found: list[Event] = []
-    with anyio.move_on_after(0.05):
-        while True:
-            found.append(await anext(events))
+    with anyio.move_on_after(0.02):
+        async for event in events:
+            found.append(event)
     return found
 
 

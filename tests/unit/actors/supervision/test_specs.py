@@ -8,9 +8,10 @@ from weakref import ref
 import pytest
 
 from jidoka.actors.errors import ChildNotFound, InvalidChildSpec
+from jidoka.actors.policy import Policy
 from jidoka.actors.restarts import check_options
 from jidoka.actors.specs import ChildSpec, check_specs
-from jidoka.actors.supervisor import Policy, Supervisor
+from jidoka.actors.supervisor import Supervisor
 from tests.unit.actors.supervision.stage import Careful, Probe, Stage, how_it_ended, kid
 
 
