@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -31,49 +31,96 @@ class Blocking(Generic[T]):
     def __repr__(self) -> str:
         return f"<blocking {self.inner!r}>"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blocking) and self.inner == cast("Blocking[T]", other).inner
 
-def blocking(method: Callable[Concatenate[Any, P], Awaitable[T]]) -> Callable[Concatenate[Any, P], T]:
+    def __hash__(self) -> int:
+        return hash(self.inner)
+
+
+@overload
+def blocking(  # pyright: ignore[reportOverlappingOverload]
+    method: Callable[Concatenate[Any, P], Awaitable[Session]],
+) -> Callable[Concatenate[Any, P], SyncSession]: ...
+
+
+@overload
+def blocking(method: Callable[Concatenate[Any, P], Awaitable[T]]) -> Callable[Concatenate[Any, P], T]: ...
+
+
+def blocking(method: Callable[Concatenate[Any, P], Awaitable[Any]]) -> Callable[Concatenate[Any, P], Any]:
     """*method*, waited for. A session it gives is a blocking one."""
 
     @functools.wraps(method)
-    def call(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         made = self.portal.call(functools.partial(method, self.inner, *args, **kwargs))
-        return cast("T", SyncSession(made, self.portal) if isinstance(made, Session) else made)
+        return SyncSession(made, self.portal) if isinstance(made, Session) else made
 
     return call
 
 
 def blocking_context(
-    method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[Any]],
-) -> Callable[Concatenate[Any, P], AbstractContextManager[Any]]:
+    method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[AsyncIterator[T]]],
+) -> Callable[Concatenate[Any, P], AbstractContextManager[SyncIterator[T]]]:
     """*method*, whose context manager is entered here and whose iterator is a plain one."""
 
     @functools.wraps(method)
     @contextmanager
-    def enter(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Generator[Any]:
-        context = self.portal.call(functools.partial(_made, method, self.inner, *args, **kwargs))
-        with self.portal.wrap_async_context_manager(context) as opened:
-            yield SyncIterator(opened, self.portal)
+    def enter(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Generator[SyncIterator[T]]:
+        async def begin() -> tuple[AbstractAsyncContextManager[Any], AsyncIterator[T]]:
+            context = method(self.inner, *args, **kwargs)
+            return context, await context.__aenter__()
+
+        portal = self.portal
+        context, iterator = portal.call(begin)
+        try:
+            yield SyncIterator(iterator, portal)
+        except BaseException as error:
+            if not _leave(portal, context, error):
+                raise
+        else:
+            _leave(portal, context, None)
 
     return enter
 
 
-async def _made(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return method(*args, **kwargs)
+def _leave(portal: BlockingPortal, context: AbstractAsyncContextManager[Any], error: BaseException | None) -> bool:
+    """Leave *context* with *error*; whether it has dealt with it. Nothing is left to do when the client is closed."""
+    is_left = False
+
+    async def leave() -> bool | None:
+        nonlocal is_left
+        is_left = True
+        return await context.__aexit__(type(error) if error else None, error, error and error.__traceback__)
+
+    try:
+        return bool(portal.call(leave))
+    except RuntimeError:
+        if is_left:
+            raise
+        return False
 
 
-class SyncIterator(Blocking[Any]):
-    """A subscription or a stream, to be iterated with `for`."""
+class SyncIterator(Blocking[AsyncIterator[T]]):
+    """A subscription or a stream, to be iterated with `for`. What else it can do, it does on its loop."""
 
-    def __iter__(self) -> Iterator[Any]:
-        while True:
-            try:
-                yield self.portal.call(self.inner.__anext__)
-            except StopAsyncIteration:
-                return
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        try:
+            return self.portal.call(self._next)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    async def _next(self) -> T:
+        return await self.inner.__anext__()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = getattr(self.inner, name)
+        return functools.partial(self.portal.call, found) if callable(found) else found
 
 
 class SyncSession(Blocking[Session]):
@@ -129,15 +176,31 @@ class SyncClient:
         **options: Any,
     ) -> None:
         self.inner = Client(store, settings=settings, models=models, **options)
-        self.portal: BlockingPortal = cast("BlockingPortal", None)
+        self._portal: BlockingPortal | None = None
         self._stack = ExitStack()
 
+    def __repr__(self) -> str:
+        return f"<blocking {self.inner!r}>"
+
+    @property
+    def portal(self) -> BlockingPortal:
+        """The way to the loop. Raises RuntimeError outside `with`."""
+        if self._portal is None:
+            raise RuntimeError("the client is not open: use `with SyncClient() as client`")
+        return self._portal
+
     def __enter__(self) -> Self:
-        self.portal = self._stack.enter_context(start_blocking_portal())
-        self._stack.enter_context(self.portal.wrap_async_context_manager(self.inner))
+        if self._portal is not None:
+            raise RuntimeError("this client is open already")
+        with ExitStack() as opening:
+            portal = opening.enter_context(start_blocking_portal(name="jidoka"))
+            opening.enter_context(portal.wrap_async_context_manager(self.inner))
+            self._stack = opening.pop_all()
+        self._portal = portal
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
+        self._portal = None
         self._stack.close()
 
     def session(self, session_id: str) -> SyncSession:
@@ -157,5 +220,3 @@ class SyncClient:
     terminate_session = blocking(Client.terminate_session)
     send_message = blocking(Client.send_message)
     subscribe_to_session = blocking_context(Client.subscribe_to_session)
-
-

@@ -59,10 +59,16 @@ class TurnRecords:
         return self.write([(EventType.TURN_STARTED, data)], f"{message.turn_id}:start", answer)
 
     def _answer_of(self, turn_id: str) -> Message:
+        answer = self._answer_in_the_history(turn_id)
+        if answer is None:
+            raise TurnFailed("the turn ended without an answer", session_id=self.setup.session_id, turn_id=turn_id)
+        return answer
+
+    def _answer_in_the_history(self, turn_id: str) -> Message | None:
         for message in reversed(self.state.messages):
             if message.role == "assistant" and message.metadata.get("turn_id") == turn_id:
                 return message
-        raise TurnFailed("the turn ended without an answer", session_id=self.setup.session_id, turn_id=turn_id)
+        return None
 
     def _seen_by_the_model(self, content: str) -> Context:
         now = self.setup.house.world.now()
@@ -91,9 +97,9 @@ class TurnRecords:
         return {"id": id, "role": role, "content": content, "metadata": {"turn_id": turn_id}, "turn_id": turn_id}
 
     def end_turn(self, message: ask.EndTurn) -> Any:
-        """Failed or cancelled: the history is as it was before the turn."""
+        """Failed or cancelled: the history is as it was before the turn. Too late? Then this is the answer."""
         if self.state.turn != message.turn_id:
-            return None
+            return self._answer_in_the_history(message.turn_id)
         if message.error is None:
             draft: Draft = (EventType.TURN_CANCELLED, {"turn_id": message.turn_id})
         else:

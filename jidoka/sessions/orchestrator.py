@@ -6,7 +6,8 @@ turn says is written by the context manager; this actor keeps nothing that a cra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import anyio
@@ -14,6 +15,7 @@ import anyio
 from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorRestarted, CallTimeout
 from jidoka.actors.exits import ExitReason, text_of
+from jidoka.core import checks
 from jidoka.core.chunks import Chunk, LLMConfig
 from jidoka.core.errors import (
     InvalidMessage,
@@ -25,6 +27,7 @@ from jidoka.core.errors import (
     TurnInProgress,
 )
 from jidoka.core.events import EventType, live_event
+from jidoka.core.json_values import sound_text
 from jidoka.core.messages import Context, Message
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 class Turn:
     """A turn that is under way."""
 
-    __slots__ = ("feed", "gate", "id", "is_cancelled", "prompt", "scope", "slot")
+    __slots__ = ("feed", "gate", "id", "is_cancelled", "is_late", "prompt", "scope", "slot")
 
     def __init__(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         self.id = prompt.turn_id
@@ -50,8 +53,14 @@ class Turn:
         self.feed: Feed | None = prompt.feed
         self.scope = anyio.CancelScope()
         self.is_cancelled = False
+        self.is_late = False
         # Set while the line is stopped: opened by the decision.
         self.gate: anyio.Event | None = None
+
+    def expire(self) -> None:
+        """Its time is up."""
+        self.is_late = True
+        self.scope.cancel()
 
     def settle(self, answer: Message | None, error: Exception | None) -> None:
         """Tell whoever asked. Once."""
@@ -132,22 +141,39 @@ class Orchestrator(Actor):
         answer: Message | None = None
         error: Exception | None = None
         try:
-            with turn.scope:
-                limit = turn.prompt.timeout
-                with anyio.move_on_after(limit) as clock:
-                    answer = await self._converse(turn)
-                if clock.cancelled_caught:
-                    error = CallTimeout(f"the turn took longer than {limit} s")
+            with turn.scope, self._in_time(turn):
+                answer = await self._converse(turn)
         except JidokaError as refused:
             error = refused
         except Exception as failure:
-            error = self._failure(turn, text_of(failure))
-            error.__cause__ = failure
+            error = self._failed_by(turn, failure)
         if answer is None:
             error = self._why(turn, error)
-            await self._record_the_end(turn, error)
+            complete = await self._record_the_end(turn, error)
+            if turn.is_cancelled or turn.is_late:
+                # Too late: the answer had been committed.
+                answer = complete
         self._turn = None
-        turn.settle(answer, error)
+        turn.settle(answer, None if answer is not None else error)
+
+    @contextmanager
+    def _in_time(self, turn: Turn) -> Generator[None]:
+        limit, timers = turn.prompt.timeout, self.jidoka_cell.system.timers
+        if limit is None:
+            yield
+            return
+        timer = timers.after(limit, Turn.expire, turn)
+        if not limit:
+            turn.expire()
+        try:
+            yield
+        finally:
+            timers.cancel(timer)
+
+    def _failed_by(self, turn: Turn, failure: Exception) -> TurnFailed:
+        error = self._failure(turn, text_of(failure))
+        error.__cause__ = failure
+        return error
 
     def _failure(self, turn: Turn, error: str) -> TurnFailed:
         return TurnFailed(f"the turn failed: {error}", session_id=self.setup.session_id, turn_id=turn.id, error=error)
@@ -155,13 +181,16 @@ class Orchestrator(Actor):
     def _why(self, turn: Turn, error: Exception | None) -> Exception:
         if turn.is_cancelled:
             return TurnCancelled(session_id=self.setup.session_id, turn_id=turn.id)
+        if turn.is_late:
+            return CallTimeout(f"the turn took longer than {turn.prompt.timeout} s")
         return error or self._failure(turn, "interrupted")
 
-    async def _record_the_end(self, turn: Turn, error: Exception) -> None:
+    async def _record_the_end(self, turn: Turn, error: Exception) -> Message | None:
+        """The answer, if the turn was complete before it could be ended."""
         if isinstance(error, TurnInProgress | InvalidTransition):
-            return
+            return None
         said = None if turn.is_cancelled else text_of(error)
-        await self._tell_context(ask.EndTurn(turn.id, said))
+        return await self._tell_context(ask.EndTurn(turn.id, said))
 
     async def _converse(self, turn: Turn) -> Message:
         config = self._llm_config()
@@ -190,17 +219,19 @@ class Orchestrator(Actor):
     async def _listen(self, turn: Turn, model: Any, context: Context, config: LLMConfig) -> tuple[str, dict[str, Any]]:
         pieces: list[str] = []
         usage: dict[str, Any] = {}
-        async for chunk in model.respond(context, config):
-            piece = chunk if isinstance(chunk, str) else chunk.text
-            if isinstance(chunk, Chunk) and chunk.usage is not None:
-                usage = chunk.usage.model_dump(exclude_none=True)
-            if piece:
-                pieces.append(piece)
-                self._say(turn, piece)
-        text = "".join(pieces)
-        if not text:
-            raise self._failure(turn, "the model said nothing")
-        return text, usage
+        try:
+            async with _closing(model.respond(context, config)) as chunks:
+                async for chunk in chunks:
+                    piece = chunk if isinstance(chunk, str) else chunk.text
+                    if isinstance(chunk, Chunk) and chunk.usage is not None:
+                        usage = chunk.usage.model_dump(exclude_none=True)
+                    if piece:
+                        pieces.append(sound_text(piece, "output"))
+                        self._say(turn, piece)
+            return checks.content("".join(pieces), field="answer"), usage
+        except Exception as failure:
+            # Whatever a model raises, also if it is one of ours: it is this turn that has failed.
+            raise self._failed_by(turn, failure) from failure
 
     def _say(self, turn: Turn, piece: str) -> None:
         if turn.feed is not None:
@@ -229,3 +260,14 @@ class Orchestrator(Actor):
                 return await self._context().call(request, timeout=None)
             except ActorRestarted:
                 continue
+
+
+@asynccontextmanager
+async def _closing(chunks: Any) -> AsyncGenerator[Any]:
+    """What a model has begun to say, and does not finish, is closed here rather than by the garbage collector."""
+    try:
+        yield chunks
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -186,8 +186,8 @@ class CompleteTurn(Request[Message]):
 
 
 @dataclass(frozen=True, slots=True)
-class EndTurn(Request[None]):
-    """A turn that did not complete: failed with an error, or cancelled."""
+class EndTurn(Request[Message | None]):
+    """A turn that did not complete: failed with an error, or cancelled. The answer, if it did after all."""
 
     turn_id: str
     error: str | None

@@ -33,7 +33,10 @@ class EventLog:
         return [event.type for event in self.events]
 
     async def next(self, type: str | None = None, *, session_id: str | None = None) -> Event:
-        """The next event of that kind that this method has not given yet; waits for it."""
+        """The next event of that kind after the one that this method gave last; waits for it.
+
+        What lies between the two is passed over: ask in the order in which things happen.
+        """
         while True:
             while self._read < len(self.events):
                 event = self.events[self._read]

@@ -108,11 +108,16 @@ async def rest(events: Subscription) -> list[Event]:
 
 async def waiting_now(events: Subscription) -> list[Event]:
     """The events that are there without waiting for any."""
-    await anyio.wait_all_tasks_blocked()
     found: list[Event] = []
-    with anyio.move_on_after(0.02):
+
+    async def collect() -> None:
         async for event in events:
             found.append(event)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collect)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
     return found
 
 
