@@ -16,7 +16,7 @@ from jidoka.core.messages import SessionInfo
 from jidoka.core.pages import Page
 from jidoka.core.status import SessionStatus
 from jidoka.core.views import Health, Stats, TreeNode
-from jidoka.session import Session
+from jidoka.session import Session, several
 from jidoka.sessions import requests as ask
 from jidoka.sessions.door import Door
 from jidoka.sessions.looks import health_of, stats_of, tree_of
@@ -207,7 +207,7 @@ class Client:
         self, *, types: Iterable[str] | None = None, max_buffer: int = 1000
     ) -> AbstractAsyncContextManager[Subscription]:
         """Every session's lifecycle events."""
-        return self.house.hub.subscribe(None, types=None if types is None else list(types), max_buffer=max_buffer)
+        return self.house.hub.subscribe(None, types=several(types), max_buffer=max_buffer)
 
     async def supervision_tree(self) -> TreeNode:
         """Every actor, as a tree."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.births import fork_of
 from jidoka.core import checks
 from jidoka.core.context import PARTS
 from jidoka.core.documents import export_document
-from jidoka.core.errors import SessionNotFound, SessionTerminated
+from jidoka.core.errors import InvalidMessage, SessionNotFound, SessionTerminated
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
-from jidoka.sessions.feed import Feed
 from jidoka.sessions.stream import TurnStream
 
 if TYPE_CHECKING:
@@ -26,6 +25,11 @@ if TYPE_CHECKING:
     from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
     from jidoka.hub.subscription import Subscription
     from jidoka.sessions.door import Door
+
+
+def several(names: Any) -> Any:
+    """What can be gone through once only, as a list. The rest as it is: it is looked at where it is used."""
+    return list(cast("Iterator[Any]", names)) if isinstance(names, Iterator) else names
 
 
 class Session:
@@ -130,16 +134,16 @@ class Session:
 
         Raises TurnInProgress, TurnCancelled, TurnFailed, ModelNotFound, CallTimeout after *timeout* seconds.
         """
-        return await self._door.orchestrator(self.id, self._prompt(content, idempotency_key, timeout, None))
+        return await self._door.orchestrator(self.id, self._prompt(content, idempotency_key, timeout))
 
-    def _prompt(self, content: str, key: str | None, timeout: float | None, feed: Feed | None) -> ask.Prompt:
+    def _prompt(self, content: str, key: str | None, timeout: float | None) -> ask.Prompt:
         checks.session_id(self.id)
         checks.content(content)
         checks.timeout(timeout)
         if key is not None:
             checks.idempotency_key(key)
         turn_id = f"turn_{key}" if key is not None else f"turn_{self._door.house.world.new_id()}"
-        return ask.Prompt(turn_id, content, timeout, feed)
+        return ask.Prompt(turn_id, content, timeout)
 
     @asynccontextmanager
     async def stream(
@@ -149,11 +153,7 @@ class Session:
 
         `turn.message` is the final message. Leaving before the end cancels the turn.
         """
-        feed = Feed()
-        prompt = self._prompt(content, idempotency_key, timeout, feed)
-        orchestrator = await self._door.ref(self.id, "orchestrator")
-        await orchestrator.call(prompt, timeout=self._door.house.call_timeout)
-        turn = TurnStream(prompt.turn_id, feed, orchestrator)
+        turn = await self._door.begin_stream(self.id, self._prompt(content, idempotency_key, timeout))
         try:
             yield turn
         finally:
@@ -241,11 +241,14 @@ class Session:
         max_tokens: int | None = None,
     ) -> Context:
         """What the model sees: the newest of each that fits."""
-        parts = tuple(include)
+        parts = several(include)
+        if isinstance(parts, str) or not isinstance(parts, Collection):
+            raise InvalidMessage("a context is built of several parts, by name", field="include")
         for name, value in (("max_messages", max_messages), ("max_files", max_files), ("max_tokens", max_tokens)):
             if value is not None:
                 checks.count(value, field=name)
-        return await self._context(ask.BuildContext(parts, max_messages, max_files, max_tokens))
+        named = tuple(cast("Collection[str]", parts))
+        return await self._context(ask.BuildContext(named, max_messages, max_files, max_tokens))
 
     async def context_stats(self) -> ContextStats:
         """How much there is, and how much of the budget it takes."""
@@ -258,11 +261,11 @@ class Session:
     ) -> AbstractAsyncContextManager[Subscription]:
         """Everything that happens to this session, in one order. `after=N` replays from N+1, then goes live."""
         checks.session_id(self.id)
-        names = None if types is None else list(types)
-        return self._door.house.hub.subscribe(self.id, after=after, types=names, max_buffer=max_buffer)
+        return self._door.house.hub.subscribe(self.id, after=after, types=several(types), max_buffer=max_buffer)
 
     async def which_children(self) -> list[ChildInfo]:
         """The session's actors, in start order. None while it is suspended."""
+        checks.session_id(self.id)
         ref = self._door.house.registry.supervisor(self.id)
         if ref is None:
             await self._refuse_ended()

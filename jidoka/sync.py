@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from jidoka.actors.errors import ActorDead
 from jidoka.client import Client
 from jidoka.session import Session
 
@@ -21,12 +23,35 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Blocking(Generic[T]):
-    """An async thing and the portal to the loop it lives on."""
+class Bridge:
+    """The way to the loop, from any number of threads."""
 
-    def __init__(self, inner: T, portal: BlockingPortal) -> None:
+    def __init__(self, portal: BlockingPortal) -> None:
+        self.is_closed = False
+        self._portal = portal
+        self._lock = Lock()
+
+    def call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run *function* on the loop, and wait for it here. Raises ActorDead when the client is closed."""
+        # Handed over while the loop runs for certain: a call that came too late would never be answered.
+        with self._lock:
+            if self.is_closed:
+                raise ActorDead("the client is closed")
+            future = self._portal.start_task_soon(function, *args)
+        return future.result()
+
+    def close(self) -> None:
+        """Take no more calls. Those that were taken are answered."""
+        with self._lock:
+            self.is_closed = True
+
+
+class Blocking(Generic[T]):
+    """An async thing and the bridge to the loop it lives on."""
+
+    def __init__(self, inner: T, bridge: Bridge) -> None:
         self.inner = inner
-        self.portal = portal
+        self.bridge = bridge
 
     def __repr__(self) -> str:
         return f"<blocking {self.inner!r}>"
@@ -53,8 +78,8 @@ def blocking(method: Callable[Concatenate[Any, P], Awaitable[Any]]) -> Callable[
 
     @functools.wraps(method)
     def call(self: Blocking[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        made = self.portal.call(functools.partial(method, self.inner, *args, **kwargs))
-        return SyncSession(made, self.portal) if isinstance(made, Session) else made
+        made = self.bridge.call(functools.partial(method, self.inner, *args, **kwargs))
+        return SyncSession(made, self.bridge) if isinstance(made, Session) else made
 
     return call
 
@@ -71,34 +96,28 @@ def blocking_context(
             context = method(self.inner, *args, **kwargs)
             return context, await context.__aenter__()
 
-        portal = self.portal
-        context, iterator = portal.call(begin)
+        bridge = self.bridge
+        context, iterator = bridge.call(begin)
         try:
-            yield SyncIterator(iterator, portal)
+            yield SyncIterator(iterator, bridge)
         except BaseException as error:
-            if not _leave(portal, context, error):
+            if not _leave(bridge, context, error):
                 raise
         else:
-            _leave(portal, context, None)
+            _leave(bridge, context, None)
 
     return enter
 
 
-def _leave(portal: BlockingPortal, context: AbstractAsyncContextManager[Any], error: BaseException | None) -> bool:
+def _leave(bridge: Bridge, context: AbstractAsyncContextManager[Any], error: BaseException | None) -> bool:
     """Leave *context* with *error*; whether it has dealt with it. Nothing is left to do when the client is closed."""
-    is_left = False
-
-    async def leave() -> bool | None:
-        nonlocal is_left
-        is_left = True
-        return await context.__aexit__(type(error) if error else None, error, error and error.__traceback__)
-
+    about = (None, None, None) if error is None else (type(error), error, error.__traceback__)
     try:
-        return bool(portal.call(leave))
-    except RuntimeError:
-        if is_left:
-            raise
-        return False
+        return bool(bridge.call(context.__aexit__, *about))
+    except ActorDead:
+        if bridge.is_closed:
+            return False
+        raise
 
 
 class SyncIterator(Blocking[AsyncIterator[T]]):
@@ -109,7 +128,7 @@ class SyncIterator(Blocking[AsyncIterator[T]]):
 
     def __next__(self) -> T:
         try:
-            return self.portal.call(self._next)
+            return self.bridge.call(self._next)
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -119,8 +138,8 @@ class SyncIterator(Blocking[AsyncIterator[T]]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = getattr(self.inner, name)
-        return functools.partial(self.portal.call, found) if callable(found) else found
+        found: Any = getattr(self.inner, name)
+        return functools.partial(self.bridge.call, cast("Callable[..., Any]", found)) if callable(found) else found
 
 
 class SyncSession(Blocking[Session]):
@@ -176,36 +195,38 @@ class SyncClient:
         **options: Any,
     ) -> None:
         self.inner = Client(store, settings=settings, models=models, **options)
-        self._portal: BlockingPortal | None = None
+        self._bridge: Bridge | None = None
         self._stack = ExitStack()
 
     def __repr__(self) -> str:
         return f"<blocking {self.inner!r}>"
 
     @property
-    def portal(self) -> BlockingPortal:
+    def bridge(self) -> Bridge:
         """The way to the loop. Raises RuntimeError outside `with`."""
-        if self._portal is None:
+        if self._bridge is None:
             raise RuntimeError("the client is not open: use `with SyncClient() as client`")
-        return self._portal
+        return self._bridge
 
     def __enter__(self) -> Self:
-        if self._portal is not None:
+        if self._bridge is not None:
             raise RuntimeError("this client is open already")
         with ExitStack() as opening:
             portal = opening.enter_context(start_blocking_portal(name="jidoka"))
+            bridge = Bridge(portal)
+            opening.callback(bridge.close)
             opening.enter_context(portal.wrap_async_context_manager(self.inner))
             self._stack = opening.pop_all()
-        self._portal = portal
+        self._bridge = bridge
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._portal = None
+        self._bridge = None
         self._stack.close()
 
     def session(self, session_id: str) -> SyncSession:
         """A handle; no I/O, no check."""
-        return SyncSession(self.inner.session(session_id), self.portal)
+        return SyncSession(self.inner.session(session_id), self.bridge)
 
     create_session = blocking(Client.create_session)
     list_sessions = blocking(Client.list_sessions)

@@ -230,7 +230,11 @@ class ContextManager(Writes, TurnRecords, Actor):
     def go_idle(self, _: GoIdle) -> Any:
         """Nothing has happened for `idle_after` seconds."""
         status = self.state.status
-        if status is not SessionStatus.ACTIVE or self.state.turn is not None or self._quiet < self.setup.config.idle_after:
+        if (
+            status is not SessionStatus.ACTIVE
+            or self.state.turn is not None
+            or self._quiet < self.setup.config.idle_after
+        ):
             return None
         drafts: list[Draft] = [_status(SessionStatus.IDLE, status), (EventType.SESSION_IDLE, {})]
         committing = self._commit_later(drafts, None, lambda _: None)

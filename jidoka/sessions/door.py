@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.core.errors import SessionNotFound
 from jidoka.sessions import requests as ask
+from jidoka.sessions.feed import Feed
+from jidoka.sessions.stream import TurnStream
 
 if TYPE_CHECKING:
     from jidoka.actors.ref import ActorRef
@@ -56,6 +59,18 @@ class Door:
             except (ActorDead, ActorRestarted):
                 await self.manager(ask.Activate(session_id))
 
+    async def begin_stream(self, session_id: str, prompt: ask.Prompt) -> TurnStream:
+        """Begin a turn that is streamed. One that was interrupted before this was known says so in its stream."""
+        while True:
+            feed = Feed()
+            ref = await self.ref(session_id, "orchestrator")
+            try:
+                await ref.call(replace(prompt, feed=feed), timeout=self.house.call_timeout)
+            except (ActorDead, ActorRestarted):
+                await self.manager(ask.Activate(session_id))
+            else:
+                return TurnStream(prompt.turn_id, feed, ref)
+
     async def _insist(self, session_id: str, name: str, request: Request[T]) -> T:
         clock = self.house.world.monotonic
         deadline = clock() + self.house.call_timeout
@@ -93,7 +108,7 @@ class Door:
                 await slot
 
     async def has_started(self, session_id: str) -> bool:
-        """Whether the session's actors are up, or were. Waits for it while they are being started for the first time."""
+        """Whether the session has come up. Waits while it is being started for the first time."""
         root = cast("SessionsRoot | None", self.house.root and self.house.root.supervisor)
         slot = self.house.system.backend.new_slot()
         if root is not None and root.when_started(session_id, lambda: slot.done() or slot.set_result(None)):

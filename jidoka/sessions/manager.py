@@ -214,15 +214,27 @@ class SessionManager(Actor):
         if session_id not in self.house.registry:
             head = await self._head(session_id)
             if head.status is SessionStatus.SUSPENDED:
-                return
+                return None
             if head.status is SessionStatus.FAILED:
                 raise InvalidTransition(status=head.status, target=SessionStatus.SUSPENDED)
             await self._activate(session_id, resume=False)
-        context = self.house.registry.child(session_id, "context_manager")
-        if context is None:
-            raise ActorRestarted(f"session {session_id} is being restarted")
-        if await context.call(ask.Suspend(message.is_automatic), timeout=self.house.call_timeout):
+        try:
+            context = self.house.registry.child(session_id, "context_manager")
+            if context is None:
+                raise ActorRestarted(f"session {session_id} is being restarted")
+            is_suspended = await context.call(ask.Suspend(message.is_automatic), timeout=self.house.call_timeout)
+        except (ActorDead, ActorRestarted):
+            # Killed meanwhile: once more, when it is up again.
+            await self._wait_until_settled(session_id)
+            return await self._suspend(message)
+        if is_suspended:
             await self._take_down(session_id)
+        return None
+
+    async def _wait_until_settled(self, session_id: str) -> None:
+        slot = self.jidoka_cell.system.backend.new_slot()
+        if self.house.registry.when_settled(session_id, lambda: None if slot.done() else slot.set_result(None)):
+            await slot
 
     async def _terminate(self, message: ask.TerminateSession) -> None:
         session_id, store = message.session_id, self.house.store

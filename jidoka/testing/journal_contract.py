@@ -237,8 +237,9 @@ class JournalContract:
         assert await head_of(store, A) == before
         assert await seqs(store, A) == [1, 2, 3]
         await store.append(A, [message_entry(4, key="new")], expected_seq=3)
-        with pytest.raises(DuplicateKey):
+        with pytest.raises(DuplicateKey) as caught:
             await store.append(A, [message_entry(5, key="k")], expected_seq=4)
+        assert caught.value.entry.seq == 3
 
     # --- what is handed out ---------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ def run(sabotage: Sabotage, copy: Path) -> str:
         target.write_text(sound)
 
 
-def passes(copy: Path, tests: tuple[str, ...]) -> bool:
+def passes(copy: Path, tests: tuple[str, ...], *, aloud: bool = False) -> bool:
     """Whether *tests* pass in the copy. A run that hangs has noticed something, too."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "60", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -40,8 +40,11 @@ def passes(copy: Path, tests: tuple[str, ...]) -> bool:
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LIMIT, check=False)
     except subprocess.TimeoutExpired:
         return False
+    said = done.stdout.decode()[-3000:] + done.stderr.decode()[-3000:]
     if done.returncode not in (0, 1):
-        raise RuntimeError(done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:])
+        raise RuntimeError(said)
+    if done.returncode and aloud:
+        print(said)
     return done.returncode == 0
 
 
@@ -53,7 +56,7 @@ def main(names: list[str]) -> int:
         ignore = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=ignore)
         every = tuple(sorted({test for sabotage in chosen for test in sabotage.tests}))
-        if not passes(copy, every):
+        if not passes(copy, every, aloud=True):
             print("the tests fail without any sabotage")
             return 1
         verdicts = {sabotage.name: run(sabotage, copy) for sabotage in chosen}

@@ -261,7 +261,9 @@ async def test_a_context_has_the_parts_that_were_asked_for_and_always_the_counts
 async def test_everything_is_included_when_nothing_is_said(client: Client) -> None:
     session = await furnished(client)
 
-    assert await session.build_context() == await session.build_context(PARTS) == await session.build_context(list(PARTS))
+    assert (
+        await session.build_context() == await session.build_context(PARTS) == await session.build_context(list(PARTS))
+    )
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ async def test_a_halted_turn_waits_on_after_a_kill(kill: Any) -> None:
         assert line.outcome.content == "done"
 
 
-@pytest.mark.parametrize("kill", [lambda s: kill_child(s, "orchestrator"), kill_supervisor], ids=["orchestrator", "tree"])
+@pytest.mark.parametrize(
+    "kill", [lambda s: kill_child(s, "orchestrator"), kill_supervisor], ids=["orchestrator", "tree"]
+)
 async def test_a_line_stays_stopped_though_the_turn_that_waited_is_killed(kill: Any) -> None:
     model, go_on = a_model()
     async with a_client(models={"model": model}) as client:

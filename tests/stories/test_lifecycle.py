@@ -1,6 +1,7 @@
 """A session's life: born, at work, at rest, and over."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -16,7 +17,6 @@ from jidoka.core.errors import (
     SessionNotFound,
     SessionTerminated,
 )
-from jidoka.core.messages import SessionInfo
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
 from jidoka.testing.faults import kill_child
@@ -107,7 +107,9 @@ async def test_twenty_sessions_at_once_are_twenty_sessions(client: Client) -> No
     assert {info.status for info in listed} == {SessionStatus.ACTIVE}
 
 
-@pytest.mark.parametrize("metadata", [None, {}, {"project": "apollo"}, ODD_METADATA], ids=["none", "empty", "one", "odd"])
+@pytest.mark.parametrize(
+    "metadata", [None, {}, {"project": "apollo"}, ODD_METADATA], ids=["none", "empty", "one", "odd"]
+)
 async def test_metadata_and_model_options_are_kept_as_they_are(client: Client, metadata: dict[str, Any] | None) -> None:
     llm_config = {"model": "echo", "temperature": 0.1, "tools": ["a", "b"], "deep": {"x": [None]}}
 
@@ -218,7 +220,10 @@ ILLEGAL: list[tuple[str, str, type[JidokaError]]] = [
     ("suspended", "approve", InvalidTransition),
     ("waiting_input", "prompt", InvalidTransition),
     ("failed", "suspend", InvalidTransition),
-    *[("failed", name, SessionFailed) for name in ("send_message", "get_history", "halt", "prompt", "get_ref", "update")],
+    *[
+        ("failed", name, SessionFailed)
+        for name in ("send_message", "get_history", "halt", "prompt", "get_ref", "update")
+    ],
     *[
         ("terminated", name, SessionTerminated)
         for name in (
@@ -231,34 +236,33 @@ ILLEGAL: list[tuple[str, str, type[JidokaError]]] = [
 ]
 
 
+async def streamed(session: Session) -> str:
+    async with session.stream("hello") as turn:
+        return await turn.text()
+
+
+ARGUMENTS: dict[str, Callable[[Session], Awaitable[Any]]] = {
+    "send_message": lambda s: s.send_message("user", "hello"),
+    "prompt": lambda s: s.prompt("hello"),
+    "stream": streamed,
+    "halt": lambda s: s.halt(reason="look at this"),
+    "approve": lambda s: s.approve(decision="approve"),
+    "reject": lambda s: s.approve(decision="reject"),
+    "send_input": lambda s: s.send_input("go on"),
+    "update": lambda s: s.update(metadata={"a": 1}),
+    "add_file": lambda s: s.add_file("a.py"),
+    "remove_file": lambda s: s.remove_file("a.py"),
+    "update_file_index": lambda s: s.update_file_index("a.py", {}),
+    "put_context": lambda s: s.put_context("key", 1),
+    "get_context": lambda s: s.get_context("key"),
+    "delete_context": lambda s: s.delete_context("key"),
+}
+
+
 async def do(session: Session, name: str) -> Any:
     """One of the things that a session can be asked to do."""
-    match name:
-        case "send_message":
-            return await session.send_message("user", "hello")
-        case "prompt":
-            return await session.prompt("hello")
-        case "stream":
-            async with session.stream("hello") as turn:
-                return await turn.text()
-        case "halt":
-            return await session.halt(reason="look at this")
-        case "approve" | "reject":
-            return await session.approve(decision=name)
-        case "send_input":
-            return await session.send_input("go on")
-        case "update":
-            return await session.update(metadata={"a": 1})
-        case "add_file" | "remove_file":
-            return await getattr(session, name)("a.py")
-        case "update_file_index":
-            return await session.update_file_index("a.py", {})
-        case "put_context":
-            return await session.put_context("key", 1)
-        case "get_context" | "delete_context":
-            return await getattr(session, name)("key")
-        case _:
-            return await getattr(session, name)()
+    act = ARGUMENTS.get(name)
+    return await (getattr(session, name)() if act is None else act(session))
 
 
 @pytest.mark.parametrize(("status", "act", "through"), LEGAL, ids=[f"{row[0]}-{row[1]}" for row in LEGAL])

@@ -1,6 +1,7 @@
 """However a session ends, it ends once."""
 
 import random
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -150,10 +151,8 @@ async def test_whatever_is_killed_while_a_session_is_terminated_it_ends_once(cli
     async def later(act: object) -> None:
         for _ in range(chance.randrange(12)):
             await anyio.lowlevel.checkpoint()
-        try:
+        with suppress(SessionTerminated, SessionNotFound, ActorDead, LookupError):
             await act()  # type: ignore[operator]
-        except (SessionTerminated, SessionNotFound, ActorDead, LookupError):
-            pass
 
     acts = [
         session.terminate,
@@ -189,10 +188,8 @@ async def test_a_session_that_fails_while_it_is_terminated_ends_once(client: Cli
     async def later(act: object) -> None:
         for _ in range(chance.randrange(10)):
             await anyio.lowlevel.checkpoint()
-        try:
+        with suppress(SessionTerminated, SessionFailed, LookupError):
             await act()  # type: ignore[operator]
-        except (SessionTerminated, SessionFailed, LookupError):
-            pass
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
@@ -209,7 +206,9 @@ async def test_a_session_that_fails_while_it_is_terminated_ends_once(client: Cli
 # --- a manager that dies in the middle --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "when"), [("append", "before"), ("append", "after"), ("claim", "before"), ("claim", "after")])
+@pytest.mark.parametrize(
+    ("call", "when"), [("append", "before"), ("append", "after"), ("claim", "before"), ("claim", "after")]
+)
 @pytest.mark.parametrize("purge", [False, True])
 async def test_a_termination_that_the_manager_had_begun_is_finished(call: str, when: str, purge: bool) -> None:
     store = HeldStore()

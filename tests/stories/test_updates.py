@@ -74,9 +74,7 @@ async def test_of_many_who_expect_one_version_one_wins(slow: bool) -> None:
     async with a_client(HeldStore() if slow else "memory://") as client:
         session = await client.create_session()
 
-        outcomes = await all_of(
-            [partial(session.update, metadata={"by": n}, expected_version=1) for n in range(50)]
-        )
+        outcomes = await all_of([partial(session.update, metadata={"by": n}, expected_version=1) for n in range(50)])
 
         won = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, SessionInfo)]
         assert len(won) == 1

@@ -20,7 +20,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize(("status", "target"), product(SessionStatus, SessionStatus))
+@pytest.mark.parametrize(("status", "target"), [*product(SessionStatus, SessionStatus)])
 def test_each_move_is_as_the_table_says(status: SessionStatus, target: SessionStatus) -> None:
     if target in TABLE[status]:
         assert move(status, target) is target

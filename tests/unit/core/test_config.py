@@ -1,0 +1,133 @@
+"""A session's options, and where their defaults come from."""
+
+import subprocess
+import sys
+from math import inf, nan
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jidoka.core.config import SUPERVISION, SessionConfig
+from jidoka.core.errors import InvalidMessage
+from jidoka.core.settings import Settings
+
+DEFAULTS = {
+    "strategy": "one_for_one",
+    "max_restarts": 10,
+    "within": 60.0,
+    "shutdown": 5.0,
+    "idle_after": 300.0,
+    "suspend_after": 1800.0,
+    "max_files": 50,
+    "max_context_items": 50,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"JIDOKA_{name.upper()}", raising=False)
+
+
+def test_these_are_the_defaults() -> None:
+    assert SessionConfig().as_dict() == DEFAULTS
+
+
+def test_options_are_put_on_top() -> None:
+    base = SessionConfig(idle_after=10)
+
+    config = base.with_options({"max_restarts": 0, "within": 0.5, "strategy": "rest_for_one"})
+
+    assert (config.idle_after, config.max_restarts, config.within, config.strategy) == (10, 0, 0.5, "rest_for_one")
+    assert base.max_restarts == 10
+    assert base.with_options(None) is base.with_options({}) is base
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        *(("strategy", bad) for bad in ("", "one_for_two", None, 3, ["one_for_one"])),
+        *(("max_restarts", bad) for bad in (-1, 1.5, True, "3", None, inf, 10**9)),
+        *(("within", bad) for bad in (0, 0.0, -1, nan, inf, True, "60", None, 10**400)),
+        *(("shutdown", bad) for bad in (-1, nan, inf, True, "5", None)),
+        *(("idle_after", bad) for bad in (0, -1, nan, inf, True, "5", None)),
+        *(("suspend_after", bad) for bad in (0, -5, nan, inf, False, "5", None)),
+        *(("max_files", bad) for bad in (0, -1, 1.0, True, None)),
+        *(("max_context_items", bad) for bad in (-1, 1.0, True, None)),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(field: str, bad: Any) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        SessionConfig().with_options({field: bad})
+
+    assert caught.value.field == field
+
+
+def test_unknown_options_are_refused() -> None:
+    for name in ("max_restart", "", "x" * 5000):
+        with pytest.raises(InvalidMessage, match="no option") as caught:
+            SessionConfig().with_options({"max_files": 3, name: 3})
+        assert caught.value.field == name
+        assert len(str(caught.value)) < 200
+
+
+def test_one_can_tell_which_options_are_a_supervisors() -> None:
+    assert {"strategy", "max_restarts", "within", "shutdown"} == SUPERVISION
+    assert set(DEFAULTS) > SUPERVISION
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def test_settings_have_the_same_defaults() -> None:
+    settings = Settings()
+
+    assert settings.session_defaults() == SessionConfig()
+    assert (settings.max_sessions, settings.call_timeout, settings.mailbox) == (100_000, 5.0, 10_000)
+
+
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIDOKA_MAX_SESSIONS", "7")
+    monkeypatch.setenv("JIDOKA_IDLE_AFTER", "1.5")
+    monkeypatch.setenv("JIDOKA_STRATEGY", "one_for_all")
+
+    settings = Settings(max_sessions=8)
+
+    assert (settings.max_sessions, settings.idle_after) == (8, 1.5)
+    assert settings.session_defaults().strategy == "one_for_all"
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        *(("MAX_SESSIONS", bad) for bad in ("0", "-1", "many", "")),
+        *(("CALL_TIMEOUT", bad) for bad in ("0", "-1", "nan", "inf")),
+        *(("WITHIN", bad) for bad in ("0", "nan", "-1", "inf")),
+        *(("STRATEGY", bad) for bad in ("one_for_two", "")),
+        *(("MAX_RESTARTS", bad) for bad in ("-1", "1.5")),
+    ],
+)
+def test_a_bad_environment_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, name: str, bad: str) -> None:
+    monkeypatch.setenv(f"JIDOKA_{name}", bad)
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_setting_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        Settings(max_session=3)  # pyright: ignore[reportCallIssue]
+
+
+def test_nobody_changes_settings() -> None:
+    with pytest.raises(ValidationError):
+        Settings().max_sessions = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_the_client_does_not_import_the_settings() -> None:
+    program = "import sys, jidoka.client; print([n for n in sys.modules if 'settings' in n])"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
