@@ -1,6 +1,16 @@
 """`python -m jidoka`: the command line."""
 
-from jidoka.cli.main import run
+import sys
+
+
+def main() -> None:
+    """Run it. An interruption is an exit status even before there is anything to interrupt."""
+    try:
+        from jidoka.cli.main import run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
-    run()
+    main()

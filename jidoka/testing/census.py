@@ -35,6 +35,8 @@ class Census:
     def differences(self, before: Census) -> dict[str, int]:
         """What there is more of, or less, than *before*."""
         changes = {field.name: getattr(self, field.name) - getattr(before, field.name) for field in fields(self)}
+        # Threads that end meanwhile are other people's: jidoka keeps none.
+        changes["threads"] = max(0, changes["threads"])
         return {name: change for name, change in changes.items() if change}
 
 

@@ -1,5 +1,6 @@
 """Census: it counts what can leak, and finds what did."""
 
+import threading
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -93,6 +94,20 @@ async def test_a_cached_file_that_stays_is_found_and_goes_with_its_session() -> 
 
         assert with_file["cached_files"] == 1
         assert take_census(client).differences(before) == {}
+
+
+async def test_a_thread_that_stays_is_found_and_one_that_ends_is_nothing() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    async with Client() as client:
+        before = take_census(client)
+        thread.start()
+        between = take_census(client)
+        done.set()
+        thread.join()
+
+        assert between.differences(before) == {"threads": 1}
+        assert take_census(client).differences(between) == {}
 
 
 async def test_no_difference_is_empty() -> None:
