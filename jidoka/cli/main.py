@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -47,9 +48,16 @@ def run() -> None:
         # A terminal that cannot show a character shows another one.
         reconfigure(errors="replace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            # What waits in the buffer may turn out not to be writable: here, where it can be said.
+            sys.stdout.flush()
     except OSError as error:
-        err.print(f"jidoka: {error.strerror or error}", style="red", markup=False, highlight=False)
+        # Python flushes once more when it ends, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            err.print(f"jidoka: {error.strerror or error}", style="red", markup=False, highlight=False)
         sys.exit(1)
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.mutants [NAME …]`: break the code in a copy, one sabotage at a time, and run the tests that must notice.
 
-Exit status 0 only if every sabotage was caught. A sabotage whose text is no longer in the code is an error: the list is
-kept up to date with the code.
+Exit status 0 only if every sabotage was caught. A sabotage whose text is no longer in the code is an error, so that the
+list is kept up to date with the code.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def main(names: list[str]) -> int:
         if not passes(copy, every, aloud=True):
             print("the tests fail without any sabotage")
             return 1
-        verdicts = {sabotage.name: run(sabotage, copy) for sabotage in chosen}
-    for name, verdict in verdicts.items():
-        print(f"{verdict:10} {name}")
+        verdicts: dict[str, str] = {}
+        for sabotage in chosen:
+            verdicts[sabotage.name] = run(sabotage, copy)
+            print(f"{verdicts[sabotage.name]:10} {sabotage.name}", flush=True)
     caught = sum(verdict == "caught" for verdict in verdicts.values())
     print(f"{caught} of {len(verdicts)} sabotages caught")
     return 0 if caught == len(verdicts) else 1

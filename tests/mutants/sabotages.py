@@ -97,7 +97,8 @@ SABOTAGES = (
         "publish before commit",
         "jidoka/sessions/context_manager.py",
         "        try:\n            await house.store.append(",
-        "        house.hub.publish(self.setup.session_id, entries)\n        try:\n            await house.store.append(",
+        "        house.hub.publish(self.setup.session_id, entries)\n"
+        "        try:\n            await house.store.append(",
         (SESSIONS,),
     ),
     Sabotage(
@@ -130,9 +131,9 @@ SABOTAGES = (
     ),
     Sabotage(
         "end a session twice",
-        "jidoka/sessions/manager.py",
-        "        if head.status is not SessionStatus.TERMINATED:",
-        "        if True:",
+        "jidoka/sessions/keeper.py",
+        '    drafts.append((EventType.SESSION_TERMINATED, {"reason": reason}))',
+        '    drafts += [(EventType.SESSION_TERMINATED, {"reason": reason})] * 2',
         (STORIES,),
     ),
     Sabotage(
