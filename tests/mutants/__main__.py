@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [NAME …]`: break the code in a copy, one sabotage at a time, and run the tests that must notice.
+"""`python -m tests.mutants [NAME …]`: break a copy of the code in one place at a time; do the tests notice?
 
 Exit status 0 only if every sabotage was caught. A sabotage whose text is no longer in the code is an error, so that the
 list is kept up to date with the code.

@@ -40,7 +40,8 @@ def client() -> Iterator[SyncClient]:
 def no_thread_more() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) == before
+    # Threads of others may end meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 def in_a_thread(function: Callable[..., Any], *args: Any) -> "Future[Any]":

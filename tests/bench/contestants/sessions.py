@@ -5,12 +5,22 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+import anyio
+
 from jidoka.client import Client
 from jidoka.session import Session
 from tests.bench.measures import Figures, Pace, in_ms, kib_each, resident
 
 CONTENT = "What a person says to a model, in about as many words as people usually take for it."
+# Who creates sessions at the same time. A single caller waits for a turn of the loop after each one.
+CALLERS = 100
 FOREVER = {"max_restarts": 1_000_000, "within": 1.0}
+
+
+async def create(client: Client, count: int) -> None:
+    """One caller: one session after the other."""
+    for _ in range(count):
+        await client.create_session()
 
 
 async def sessions(sessions: int) -> Figures:
@@ -20,8 +30,9 @@ async def sessions(sessions: int) -> Figures:
         before = resident()
         pace = Pace(sessions, seconds=60)
         for size in pace:
-            for _ in range(size):
-                await client.create_session()
+            async with anyio.create_task_group() as callers:
+                for number in range(CALLERS):
+                    callers.start_soon(create, client, len(range(number, size, CALLERS)))
         memory = kib_each(before, pace.done)
     finally:
         began = perf_counter()
