@@ -40,8 +40,10 @@ def client() -> Iterator[SyncClient]:
 def no_thread_more() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    # Threads of others may end meanwhile.
-    assert set(threading.enumerate()) <= before
+    more = set(threading.enumerate()) - before
+    for thread in more:
+        thread.join(WAIT)
+    assert not [thread for thread in more if thread.is_alive()]
 
 
 def in_a_thread(function: Callable[..., Any], *args: Any) -> "Future[Any]":
