@@ -113,9 +113,7 @@ class Head:
     def apply(self, entry: Entry) -> None:
         """Take in the next entry. Raises CorruptRecord if it is not the next, or cannot be read."""
         if entry.seq != self.seq + 1:
-            raise CorruptRecord(
-                f"entry {entry.seq} follows entry {self.seq}", place="journal", session_id=self.session_id
-            )
+            raise gap(self.session_id, entry, self.seq + 1)
         type = entry.type
         fold = _FOLDS.get(type)
         if fold is not None:
@@ -159,6 +157,12 @@ class Head:
 
 
 _INFO_FIELDS = frozenset(SessionInfo.model_fields)
+
+
+def gap(session_id: str, entry: Entry, expected: int) -> CorruptRecord:
+    """What to say of an entry that does not follow on from the one before it."""
+    text = f"entry {entry.seq} stands where entry {expected} should be"
+    return CorruptRecord(text, place="journal", session_id=session_id)
 
 
 def unreadable(session_id: str, entry: Entry) -> CorruptRecord:

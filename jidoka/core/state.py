@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from jidoka.core.entries import Entry
+from jidoka.core.errors import CorruptRecord
 from jidoka.core.events import EventType
 from jidoka.core.frozen import EMPTY, FrozenDict, freeze, frozen
-from jidoka.core.heads import Fold, Head, unreadable
+from jidoka.core.heads import Fold, Head, gap, unreadable
 from jidoka.core.messages import ActiveFile, Message
 from jidoka.core.records import trusted
 
@@ -77,14 +78,22 @@ class SessionState(Head):
     def resumed(cls, head: Head, entries: Iterable[Entry] = ()) -> SessionState:
         """What *entries* add up to, when *head* says the rest: only what has content is looked at.
 
-        A writer that takes over after a crash need not add up again what its store has added up already.
+        A writer that takes over after a crash need not add up again what its store has added up already. The entries
+        are the whole journal, or none if there is no content in it. Raises CorruptRecord if some are missing.
         """
         state = cls.__new__(cls)
         head._copy_into(state)  # pyright: ignore[reportPrivateUsage]
         state.files = ()
         state._messages = state._index = state._working = None
+        seq = 0
         for entry in entries:
+            seq += 1
+            if entry.seq != seq:
+                raise gap(head.session_id, entry, seq)
             state._take_content(entry)
+        if seq and seq != head.seq:
+            text = f"the journal ends with entry {seq}, and its head says {head.seq}"
+            raise CorruptRecord(text, place="journal", session_id=head.session_id)
         return state
 
     def copy(self) -> SessionState:

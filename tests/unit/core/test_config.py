@@ -64,6 +64,14 @@ def test_what_cannot_be_is_refused_by_name(field: str, bad: Any) -> None:
     assert caught.value.field == field
 
 
+def test_the_bounds_belong_to_what_can_be() -> None:
+    year = 366 * 86_400
+
+    config = SessionConfig(max_restarts=1_000_000, within=year, shutdown=0, idle_after=year, max_context_items=0)
+
+    assert (config.within, config.shutdown) == (year, 0)
+
+
 def test_unknown_options_are_refused() -> None:
     for name in ("max_restart", "", "x" * 5000):
         with pytest.raises(InvalidMessage, match="no option") as caught:

@@ -28,6 +28,8 @@ JOURNAL = journal(
     updated(part="file_index", path="b.py", metadata={"lines": 3}),
     updated(part="working_context", op="put", key="goal", value=[1, {"x": None}]),
     updated(part="metadata", patch={"b": 2}, version=2),
+    updated(part="working_context", op="put", key="gone", value=1),
+    updated(part="working_context", op="delete", key="gone"),
 )
 
 
@@ -96,7 +98,7 @@ def test_a_fork_carries_what_was_said_and_kept_and_not_the_lives() -> None:
 
     assert types == [
         *("conversation_added", "conversation_added", "file_added", "file_added", "file_removed"),
-        *("context_updated", "context_updated"),
+        *("context_updated", "context_updated", "context_updated", "context_updated"),
     ]
     assert all(data["at"] == at(seq).isoformat() for (_, data), seq in zip(carried(JOURNAL[:5]), (3, 5), strict=True))
 

@@ -96,8 +96,17 @@ def test_bytes_have_a_bound_too() -> None:
     cache.cache_file("1", "x" * 6, session_id="a")
     cache.cache_file("2", "x" * 6, session_id="a")
     cache.cache_file("3", "x" * 11, session_id="a")
+    cache.cache_file("4", "x" * 4, session_id="a")
 
-    assert [contents(cache, path)[0] is not None for path in ("1", "2", "3")] == [False, True, False]
+    assert [contents(cache, path)[0] is not None for path in ("1", "2", "3", "4")] == [False, True, False, True]
+
+
+def test_a_file_as_large_as_the_bound_is_kept() -> None:
+    cache = FileCache(session_bytes=10, max_bytes=10)
+
+    cache.cache_file("1", "x" * 10, session_id="a")
+
+    assert contents(cache, "1")[0] == "x" * 10
 
 
 def test_in_all_there_is_a_bound_as_well() -> None:

@@ -12,7 +12,7 @@ from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord
 from jidoka.core.events import EventType
 from jidoka.core.heads import Head
-from jidoka.core.merge import merged
+from jidoka.core.merge import has_members, merged, same_json
 from jidoka.core.state import SessionState, message_of
 from jidoka.core.status import SessionStatus
 
@@ -299,6 +299,43 @@ def test_the_examples_of_rfc_7396(target: dict[str, Any], patch: dict[str, Any],
     assert repr((target, patch)) == before
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (0, False, False),
+        (None, False, False),
+        (True, True, True),
+        ("1", 1, False),
+        ([1], [1.0], True),
+        ([1], [True], False),
+        ([1], [1, 2], False),
+        ([], {}, False),
+        ({}, [], False),
+        ([], "", False),
+        ({"a": [True]}, {"a": [True]}, True),
+        ({"a": [True]}, {"a": [1]}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, 3, False),
+    ],
+)
+def test_json_is_the_same_when_it_says_the_same(one: Any, other: Any, same: bool) -> None:
+    assert same_json(one, other) is same_json(other, one) is same
+
+
+def test_an_object_has_members() -> None:
+    value = {"a": 1, "b": {"c": 2}}
+
+    assert has_members(value, {})
+    assert has_members(value, {"a": 1})
+    assert has_members(value, {"b": {"c": 2}})
+    assert not has_members(value, {"b": {}})
+    assert not has_members(value, {"a": True})
+    assert not has_members(value, {"z": None})
+
+
 NAMES = st.sampled_from("abc")
 OBJECTS = st.recursive(
     st.dictionaries(NAMES, st.integers(0, 3), max_size=3), lambda inner: st.dictionaries(NAMES, inner, max_size=3)
@@ -336,6 +373,39 @@ def test_the_counts_are_those_of_the_content(drafts: list[tuple[str, dict[str, A
     assert whole.characters == sum(len(message.content) for message in whole.messages) == head.characters
     assert whole.info() == head.info()
     assert whole.copy().info() == head.info()
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 3, 4])
+def test_a_journal_that_lacks_an_entry_is_noticed(missing: int) -> None:
+    entries = journal(said("a"), said("b"), said("c"))
+    head = Head.of(SESSION, entries)
+
+    with pytest.raises(CorruptRecord) as caught:
+        SessionState.resumed(head, entries[:missing] + entries[missing + 1 :])
+
+    assert (caught.value.place, caught.value.session_id) == ("journal", SESSION)
+
+
+def test_a_journal_without_content_need_not_be_read() -> None:
+    head = Head.of(SESSION, journal())
+
+    assert SessionState.resumed(head) == head
+
+
+@given(DRAFTS)
+def test_a_head_and_the_content_make_the_state_again(drafts: list[tuple[str, dict[str, Any]]]) -> None:
+    entries = journal(*drafts)
+    whole = SessionState.of(SESSION, entries)
+
+    again = SessionState.resumed(Head.of(SESSION, entries), entries)
+
+    assert again == whole
+    assert (again.messages, again.files, again.file_index, again.working) == (
+        whole.messages,
+        whole.files,
+        whole.file_index,
+        whole.working,
+    )
 
 
 @given(DRAFTS, st.integers(0, 22))

@@ -126,7 +126,18 @@ async def test_a_topic_comes_with_its_first_listener_and_goes_with_the_last(hous
         assert hub.topics == [f"client.session.{SESSION}"]
 
     assert (hub.topics, hub.count) == ([], 0)
-    assert not hub.is_heard(SESSION)
+
+
+async def test_one_can_ask_whether_anybody_would_hear(house: House) -> None:
+    assert not house.hub.is_heard(SESSION)
+    async with house.hub.subscribe():
+        assert not house.hub.is_heard(SESSION)
+    async with house.hub.subscribe(SESSION):
+        assert house.hub.is_heard(SESSION)
+        assert not house.hub.is_heard("session_2")
+    with house.hub.listen(print, EVERYTHING) as handle:
+        assert house.hub.is_heard(SESSION)
+        assert repr(handle) == "<Listener to *: open>"
 
 
 async def test_a_cancelled_subscriber_leaves_no_topic(house: House) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jidoka.core.entries import Entry
 from jidoka.core.errors import SessionNotFound
+from jidoka.core.events import EventType, event_of, live_event
 from jidoka.core.heads import Head
 from jidoka.hub.hub import EventHub
 from jidoka.hub.replay import PAGE
@@ -254,6 +255,30 @@ async def test_after_live_events_were_lost_no_later_one_comes_before_the_gap(hou
     assert heard[1].data == {"from": None, "to": None, "missed": 2}
 
 
+async def test_a_gap_waits_for_the_hole_before_it(house: House) -> None:
+    async with house.hub.subscribe(SESSION, after=1, max_buffer=1) as events:
+        await take(events, 1)
+        for number in range(3):
+            house.whisper(str(number))
+        await house.commit(1)
+        await house.say(1)
+
+        heard = await take(events, 4)
+
+    assert [event.data.get("text") or event.seq or event.type for event in heard] == ["0", 3, 4, "gap"]
+
+
+async def test_one_batch_may_hold_live_events_and_entries(house: House) -> None:
+    live = live_event(SESSION, EventType.OUTPUT_RECEIVED, {}, id="live", at=house.world.now())
+
+    async with house.hub.subscribe(SESSION, after=2) as events:
+        stored = [event_of(SESSION, entry) for entry in await house.commit(2)]
+        events.receive([live, *stored])
+        house.hub.close()
+
+        assert [event.seq for event in await rest(events)] == [None, 3, 4]
+
+
 async def test_a_live_event_waits_for_the_hole_before_it(house: House) -> None:
     async with house.hub.subscribe(SESSION, after=1) as events:
         await take(events, 1)
@@ -345,6 +370,7 @@ async def test_what_was_told_and_is_nowhere_is_a_gap_and_not_an_endless_wait(hou
 
         gap = await anext(events)
 
+        assert events.missed == 4
     assert (gap.type, gap.data) == ("gap", {"from": 3, "to": 6, "missed": 4})
 
 

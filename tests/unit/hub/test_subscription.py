@@ -99,6 +99,15 @@ async def test_a_gap_is_told_to_those_who_chose_other_types_too(house: House) ->
         assert [event.type for event in await take(events, 2)] == ["session_idle", "gap"]
 
 
+async def test_of_a_batch_only_what_is_wanted_is_kept(house: House) -> None:
+    async with house.hub.subscribe(SESSION, types=["session_idle"], max_buffer=2) as events:
+        batch = [*await house.commit(3), *await house.commit(1, type="session_idle"), *await house.commit(3)]
+        house.hub.publish(SESSION, batch)
+        house.hub.close()
+
+        assert [event.seq for event in await rest(events)] == [6]
+
+
 async def test_a_waiting_subscriber_is_woken(house: House) -> None:
     heard: list[int | None] = []
 

@@ -134,6 +134,26 @@ async def test_a_sleeper_that_is_woken_and_cancelled_at_once_is_counted_once() -
     assert world.sleeping == 0
 
 
+async def test_cancelled_sleepers_are_passed_over() -> None:
+    world = VirtualWorld()
+    sleepers = Sleepers(world)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sleepers.sleep, "stays", 20.0)
+        async with anyio.create_task_group() as cancelled:
+            for number in range(10):
+                cancelled.start_soon(sleepers.sleep, str(number), 5.0 + number)
+            await world.settle()
+            cancelled.cancel_scope.cancel()
+        asleep = world.sleeping
+        await world.advance(10)
+        still = world.sleeping
+        await world.advance(10)
+
+    assert (asleep, still, world.sleeping) == (1, 1, 0)
+    assert sleepers.woken == [("stays", 20.0)]
+
+
 async def test_thousands_of_sleepers_of_one_deadline_wake_together() -> None:
     world = VirtualWorld()
     sleepers = Sleepers(world)
