@@ -21,6 +21,7 @@ from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
 from jidoka.sessions.context_turns import TurnRecords
 from jidoka.sessions.context_writes import Writes
+from jidoka.sessions.drafts import Draft, status_draft
 from jidoka.sessions.immediate import finish_now
 from jidoka.sessions.reading import read
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from jidoka.sessions.setup import SessionSetup
 
 T = TypeVar("T")
-Draft = tuple[str, dict[str, Any]]
 Work = Coroutine[Any, Any, Any]
 
 # In these the session works; in the others its journal is closed to new things.
@@ -57,10 +57,7 @@ class ContextManager(Writes, TurnRecords, Actor):
 
     def on_start(self) -> Any:
         """Write the first entries of a new session, or read the journal of one that exists."""
-        opening = self._open()
-        if self.setup.house.store.never_waits:
-            return finish_now(opening)
-        return opening
+        return self._now_or_later(self._open())
 
     async def _open(self) -> None:
         born = self.setup.born
@@ -150,8 +147,11 @@ class ContextManager(Writes, TurnRecords, Actor):
         self._touched = self.setup.house.world.monotonic()
         if wakes and self.state.status is SessionStatus.IDLE:
             drafts = [_status(SessionStatus.ACTIVE, SessionStatus.IDLE), *drafts]
-        committing = self._commit_later(drafts, key, answer)
-        return finish_now(committing) if self.setup.house.store.never_waits else committing
+        return self._now_or_later(self._commit_later(drafts, key, answer))
+
+    def _now_or_later(self, work: Coroutine[Any, Any, T]) -> T | Work:
+        """What *work* makes, on the spot where the store never waits; else the work, for a worker to await."""
+        return finish_now(work) if self.setup.house.store.never_waits else work
 
     async def _commit_later(self, drafts: Sequence[Draft], key: str | None, answer: Callable[[list[Entry]], T]) -> T:
         house, seq, epoch = self.setup.house, self.state.seq, self._epoch
@@ -178,8 +178,7 @@ class ContextManager(Writes, TurnRecords, Actor):
         self._refuse_closed()
         if self._epoch == 1:
             raise refusal
-        looking = self._look_for(key, refusal, answer)
-        return finish_now(looking) if self.setup.house.store.never_waits else looking
+        return self._now_or_later(self._look_for(key, refusal, answer))
 
     async def _look_for(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], T]) -> T:
         for entry in reversed(await self.setup.house.store.read(self.setup.session_id)):
@@ -237,8 +236,7 @@ class ContextManager(Writes, TurnRecords, Actor):
         ):
             return None
         drafts: list[Draft] = [_status(SessionStatus.IDLE, status), (EventType.SESSION_IDLE, {})]
-        committing = self._commit_later(drafts, None, lambda _: None)
-        return finish_now(committing) if self.setup.house.store.never_waits else committing
+        return self._now_or_later(self._commit_later(drafts, None, lambda _: None))
 
     def on_stop(self) -> None:
         """Nothing of this session stays behind but its journal."""
@@ -275,7 +273,7 @@ def _look_at_the_clock(actor: ContextManager) -> None:
 
 def _status(status: SessionStatus, previous: SessionStatus, **more: Any) -> Draft:
     move(previous, status)
-    return EventType.SESSION_STATUS, {"status": str(status), "previous_status": str(previous), **more}
+    return status_draft(status, previous, **more)
 
 
 WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {

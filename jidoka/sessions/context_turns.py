@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jidoka.core.context import build_context
+from jidoka.core.context import PARTS, build_context
 from jidoka.core.entries import Entry
 from jidoka.core.errors import IdempotencyConflict, InvalidTransition, TurnFailed, TurnInProgress
 from jidoka.core.events import EventType
@@ -14,13 +14,10 @@ from jidoka.core.messages import Context, Message
 from jidoka.core.state import SessionState, message_of
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
+from jidoka.sessions.drafts import Draft
 
 if TYPE_CHECKING:
     from jidoka.sessions.setup import SessionSetup
-
-Draft = tuple[str, dict[str, Any]]
-
-ALL = ("conversation", "files", "file_index", "working_context")
 
 
 class TurnRecords:
@@ -72,7 +69,7 @@ class TurnRecords:
 
     def _seen_by_the_model(self, content: str) -> Context:
         now = self.setup.house.world.now()
-        context = build_context(self.state, ALL, now=now)
+        context = build_context(self.state, PARTS, now=now)
         asked = Message(
             id="", seq=self.state.seq, session_id=self.setup.session_id, role="user", content=content, at=now
         )

@@ -19,12 +19,11 @@ from jidoka.core.lifecycle import move
 from jidoka.core.messages import Message
 from jidoka.core.state import SessionState, message_of
 from jidoka.core.status import SessionStatus
+from jidoka.sessions.drafts import Draft, status_draft
 
 if TYPE_CHECKING:
     from jidoka.sessions import requests as ask
     from jidoka.sessions.setup import SessionSetup
-
-Draft = tuple[str, dict[str, Any]]
 
 
 class Writes:
@@ -144,7 +143,7 @@ class Writes:
         """The entry for a legal move. Raises InvalidTransition."""
         previous = self.state.status
         move(previous, status)
-        return EventType.SESSION_STATUS, {"status": str(status), "previous_status": str(previous), **more}
+        return status_draft(status, previous, **more)
 
     def begin_ending(self, message: ask.BeginEnding) -> Any:
         """No more writes; the manager takes the actors down and writes the last word."""
@@ -180,7 +179,7 @@ class Writes:
         if self.state.status is SessionStatus.WAITING_INPUT:
             return False
         drafts: list[Draft] = [
-            _status(SessionStatus.WAITING_INPUT, SessionStatus.ACTIVE),
+            status_draft(SessionStatus.WAITING_INPUT, SessionStatus.ACTIVE),
             (EventType.SESSION_HALTED, {"reason": message.reason, "evidence": message.evidence}),
         ]
         return self.write(drafts, None, lambda _: True)
@@ -228,10 +227,6 @@ class Writes:
     def _turn_is_over(self, error: str) -> list[Draft]:
         turn = self.state.turn
         return [] if turn is None else [(EventType.TURN_FAILED, {"turn_id": turn, "error": error})]
-
-
-def _status(status: SessionStatus, previous: SessionStatus) -> Draft:
-    return EventType.SESSION_STATUS, {"status": str(status), "previous_status": str(previous)}
 
 
 def _nothing(_: list[Entry]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jidoka.core.entries import Entry
 from jidoka.core.events import EventType
 from jidoka.core.status import SessionStatus
+from jidoka.sessions.drafts import Draft, status_draft
 
 if TYPE_CHECKING:
     from jidoka.sessions.house import House
-
-Draft = tuple[str, dict[str, Any]]
 
 ENDED = frozenset({SessionStatus.TERMINATED, SessionStatus.FAILED})
 
@@ -40,17 +39,13 @@ async def write_last_words(house: House, session_id: str, *, error: str | None =
 
 
 def _failure(status: SessionStatus, error: str) -> list[Draft]:
-    return [_status(SessionStatus.FAILED, status, reason=error), (EventType.SESSION_FAILED, {"error": error})]
+    return [status_draft(SessionStatus.FAILED, status, reason=error), (EventType.SESSION_FAILED, {"error": error})]
 
 
 def _termination(status: SessionStatus, reason: str) -> list[Draft]:
     drafts: list[Draft] = []
     if status is not SessionStatus.TERMINATING:
-        drafts.append(_status(SessionStatus.TERMINATING, status, reason=reason))
-    drafts.append(_status(SessionStatus.TERMINATED, SessionStatus.TERMINATING))
+        drafts.append(status_draft(SessionStatus.TERMINATING, status, reason=reason))
+    drafts.append(status_draft(SessionStatus.TERMINATED, SessionStatus.TERMINATING))
     drafts.append((EventType.SESSION_TERMINATED, {"reason": reason}))
     return drafts
-
-
-def _status(status: SessionStatus, previous: SessionStatus, **more: Any) -> Draft:
-    return EventType.SESSION_STATUS, {"status": str(status), "previous_status": str(previous), **more}

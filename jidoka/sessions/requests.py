@@ -7,10 +7,8 @@ from typing import Any
 
 from jidoka.actors.request import Request
 from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
+from jidoka.sessions.drafts import Draft
 from jidoka.sessions.feed import Feed
-
-# An entry to be: its type and its data.
-Draft = tuple[str, dict[str, Any]]
 
 # --- to the context manager: reading ------------------------------------------------------------------------------
 
