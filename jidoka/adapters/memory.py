@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from jidoka.core.entries import Entry
 from jidoka.core.errors import (
+    CorruptRecord,
     DuplicateKey,
     Fenced,
     InvalidMessage,
@@ -22,6 +24,7 @@ from jidoka.core.events import EventType
 from jidoka.core.heads import Head
 from jidoka.core.merge import has_members
 from jidoka.core.status import SessionStatus
+from jidoka.core.views import Damage
 from jidoka.ports.store import Statuses
 
 # Sessions are counted by status in blocks of this many arrivals, so that a listing skips what it does not want.
@@ -65,10 +68,18 @@ class MemoryStore:
 
     # --- one journal ----------------------------------------------------------------------------
 
-    async def claim(self, session_id: str) -> Head | None:
+    async def entry_with(self, session_id: str, key: str) -> Entry | None:
+        journal = self._journals.get(session_id)
+        if journal is None or journal.keys is None or key not in journal.keys:
+            return None
+        return journal.entries[journal.keys[key]]
+
+    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
         journal = self._journals.get(session_id)
         if journal is None:
             return None
+        if expected_epoch not in (None, journal.head.epoch):
+            raise Fenced(epoch=expected_epoch, current=journal.head.epoch)
         journal.head.epoch += 1
         return journal.head.copy()
 
@@ -113,16 +124,23 @@ class MemoryStore:
         epoch = self._tombstones.get(session_id)
         if expected_seq:
             raise SessionNotFound(session_id) if epoch is None else Tombstoned(session_id)
-        if not entries or entries[0].type != EventType.SESSION_CREATED:
-            raise InvalidMessage("a journal begins with session_created", field="entries")
-        for number, entry in enumerate(entries, start=1):
-            if entry.seq != number:
-                raise _gap(entry, number)
+        _check_whole(entries)
         if epoch is None:
             epoch = 1
         stamped = [entry if entry.epoch == epoch else entry._replace(epoch=epoch) for entry in entries]
+        return self._begin(session_id, stamped).copy()
+
+    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
+        if session_id in self._journals:
+            raise SessionExists(session_id)
+        _check_whole(entries)
+        head = self._begin(session_id, entries)
+        head.epoch = epoch
+        return head.copy()
+
+    def _begin(self, session_id: str, entries: Sequence[Entry]) -> Head:
         journal = _Journal(Head(session_id, arrival=len(self._arrivals) + 1))
-        _fold(journal, stamped)
+        _fold(journal, entries)
         self._tombstones.pop(session_id, None)
         self._journals[session_id] = journal
         self._arrivals.append(journal)
@@ -130,7 +148,7 @@ class MemoryStore:
         self._count(head.arrival, head.status, 1)
         if head.owner is not None:
             self._owned.setdefault(head.owner, []).append(head.arrival)
-        return head.copy()
+        return head
 
     def _commit(self, journal: _Journal, entries: Sequence[Entry]) -> Head:
         head, before = journal.head, journal.head.status
@@ -148,6 +166,8 @@ class MemoryStore:
         status: Statuses | None = None,
         owner: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        quiet_before: datetime | None = None,
+        expired_before: datetime | None = None,
         after: int | None = None,
         limit: int,
     ) -> list[tuple[int, Head]]:
@@ -158,6 +178,10 @@ class MemoryStore:
             if wanted is not None and head.status not in wanted:
                 continue
             if metadata and not has_members(head.metadata, metadata):
+                continue
+            if quiet_before is not None and head.last_activity_at >= quiet_before:
+                continue
+            if expired_before is not None and not (head.expires_at and head.expires_at < expired_before):
                 continue
             if len(found) >= limit:
                 break
@@ -171,6 +195,11 @@ class MemoryStore:
         for block in self._blocks:
             total.update(block)
         return dict(total)
+
+    async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
+        journals = [journal for journal in self._arrivals[after : after + limit] if journal is not None]
+        reached = after + limit
+        return [bad for bad in map(_damage, journals) if bad], reached if reached < len(self._arrivals) else None
 
     def _owned_by(self, owner: str, after: int) -> Iterator[_Journal]:
         arrivals = self._owned.get(owner, [])
@@ -244,6 +273,23 @@ def _refolded(head: Head, entries: list[Entry]) -> Head:
         again.apply(entry)
     again.epoch = head.epoch
     return again
+
+
+def _damage(journal: _Journal) -> Damage | None:
+    head = journal.head
+    try:
+        sound = _refolded(head, journal.entries) == head
+    except CorruptRecord as error:
+        return Damage(session_id=head.session_id, text=str(error))
+    return None if sound else Damage(session_id=head.session_id, text="the head is not what the entries add up to")
+
+
+def _check_whole(entries: Sequence[Entry]) -> None:
+    if not entries or entries[0].type != EventType.SESSION_CREATED:
+        raise InvalidMessage("a journal begins with session_created", field="entries")
+    for number, entry in enumerate(entries, start=1):
+        if entry.seq != number:
+            raise _gap(entry, number)
 
 
 def _refusal(session_id: str, journal: _Journal, entries: Sequence[Entry], expected_seq: int) -> JidokaError:

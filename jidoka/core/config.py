@@ -15,6 +15,8 @@ SUPERVISION: Final = frozenset({"strategy", "max_restarts", "within", "shutdown"
 
 # A year. Nobody means more, and every clock can count to it.
 _LONGEST: Final = 366 * 86_400.0
+# A century.
+_LONGEST_AGE: Final = 100 * _LONGEST
 _MOST: Final = 1_000_000
 
 
@@ -31,6 +33,8 @@ class SessionConfig:
     """How long a child may take to end."""
     idle_after: float = 300.0
     suspend_after: float = 1800.0
+    max_age: float | None = None
+    """So long after its last activity a session that rests, or has ended, is purged. None: never."""
     max_files: int = 50
     max_context_items: int = 50
 
@@ -68,6 +72,11 @@ def _patience(name: str, value: Any) -> None:
         raise InvalidMessage(f"{name} is a number of seconds, from 0 to a year", field=name)
 
 
+def _seconds_or_never(name: str, value: Any) -> None:
+    if not (value is None or (_is_number(value) and 0 < value <= _LONGEST_AGE)):
+        raise InvalidMessage(f"{name} is a number of seconds, more than 0 and at most a century, or null", field=name)
+
+
 def _at_least(least: int, most: int = _MOST) -> Callable[[str, Any], None]:
     def check(name: str, value: Any) -> None:
         if type(value) is not int or not least <= value <= most:
@@ -87,6 +96,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "shutdown": _patience,
     "idle_after": _seconds,
     "suspend_after": _seconds,
+    "max_age": _seconds_or_never,
     "max_files": _at_least(1),
     "max_context_items": _at_least(0),
 }

@@ -198,12 +198,26 @@ class StorageFull(Unavailable):
 
 
 class CorruptRecord(Broken):
-    """What is stored cannot be read as what it should be. `place` says where."""
+    """What is stored cannot be read as what it should be. `place` says where.
 
-    def __init__(self, text: str, *, place: str | None = None, session_id: str | None = None) -> None:
+    Where it is part of a journal, `session_id` names the session, and `first_seq` and `last_seq` the entries that
+    cannot be trusted; None where not even that is known.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        place: str | None = None,
+        session_id: str | None = None,
+        first_seq: int | None = None,
+        last_seq: int | None = None,
+    ) -> None:
         super().__init__(f"{place}: {text}" if place else text)
         self.place = place
         self.session_id = session_id
+        self.first_seq = first_seq
+        self.last_seq = last_seq
 
 
 # --- between a store and its writer; these do not leave the package -----------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from jidoka.core.entries import Entry
@@ -29,6 +29,8 @@ _NO_ACTIVITY = frozenset(
         EventType.CHILD_RESTARTED,
     )
 )
+# Nothing of it runs, and nothing is about to.
+AT_REST = frozenset({SessionStatus.SUSPENDED, SessionStatus.TERMINATED, SessionStatus.FAILED})
 _STATUS = {str(status): status for status in SessionStatus}
 
 
@@ -126,6 +128,14 @@ class Head:
         self.updated_at = entry.at
         if type not in _NO_ACTIVITY:
             self.last_activity_at = entry.at
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it may be purged: it rests or has ended, and its `max_age` will have passed."""
+        max_age = self.config.get("max_age")
+        if max_age is None or self.status not in AT_REST:
+            return None
+        return self.last_activity_at + timedelta(seconds=max_age)
 
     def info(self) -> SessionInfo:
         """The same for people."""

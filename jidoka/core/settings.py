@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     shutdown: float = _DEFAULTS.shutdown
     idle_after: float = _DEFAULTS.idle_after
     suspend_after: float = _DEFAULTS.suspend_after
+    max_age: float | None = _DEFAULTS.max_age
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
 

@@ -44,3 +44,15 @@ class Stats(Record):
     restarts: int
     abandoned: int
     subscriptions: int
+
+
+class Damage(Record):
+    """Part of a store that cannot be trusted: the entries from `first_seq` to `last_seq` of a session.
+
+    Without numbers it is the session as a whole; without a session it is something that all of them need.
+    """
+
+    session_id: str | None
+    first_seq: int | None = None
+    last_seq: int | None = None
+    text: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from jidoka.core.entries import Entry
 from jidoka.core.heads import Head
 from jidoka.core.status import SessionStatus
+from jidoka.core.views import Damage
 
 Statuses = SessionStatus | Collection[SessionStatus]
 
@@ -45,10 +47,15 @@ class Store(Reader, Protocol):
         """Let go of files and connections. Fine twice."""
         ...
 
-    async def claim(self, session_id: str) -> Head | None:
+    async def entry_with(self, session_id: str, key: str) -> Entry | None:
+        """The entry of the journal that has the idempotency key. None when none has, or there is no journal."""
+        ...
+
+    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
         """Become the journal's writer: its epoch grows by one, and every older writer is fenced from now on.
 
-        None when there is no journal.
+        None when there is no journal. With *expected_epoch* only the first of several who saw that epoch succeeds;
+        the others get Fenced.
         """
         ...
 
@@ -65,18 +72,28 @@ class Store(Reader, Protocol):
         """
         ...
 
+    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
+        """Write a whole journal as it stood in another store: with its seqs, epochs and keys, now in *epoch*.
+
+        Raises SessionExists, and InvalidMessage for what is no whole journal.
+        """
+        ...
+
     async def heads(
         self,
         *,
         status: Statuses | None = None,
         owner: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        quiet_before: datetime | None = None,
+        expired_before: datetime | None = None,
         after: int | None = None,
         limit: int,
     ) -> list[tuple[int, Head]]:
         """At most *limit* heads with their arrival numbers, in order of arrival, that arrived after *after*.
 
-        *metadata* matches a session whose metadata has at least these members, each equal.
+        *metadata* matches a session whose metadata has at least these members, each equal. *quiet_before* wants a
+        last activity before that moment, *expired_before* an `expires_at` before that moment.
         """
         ...
 
@@ -86,4 +103,11 @@ class Store(Reader, Protocol):
 
     async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
         """How many sessions there are of each status. Those of which there are none may be left out."""
+        ...
+
+    async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
+        """Read all there is of the *limit* sessions that arrived next after *after*, and check it.
+
+        The answer is what is wrong with them, and where to go on; None after the last.
+        """
         ...

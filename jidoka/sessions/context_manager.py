@@ -181,10 +181,10 @@ class ContextManager(Writes, TurnRecords, Actor):
         return self._now_or_later(self._look_for(key, refusal, answer))
 
     async def _look_for(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], T]) -> T:
-        for entry in reversed(await self.setup.house.store.read(self.setup.session_id)):
-            if entry.key == key:
-                return answer([entry])
-        raise refusal
+        entry = await self.setup.house.store.entry_with(self.setup.session_id, key)
+        if entry is None:
+            raise refusal
+        return answer([entry])
 
     def _apply(self, entries: list[Entry]) -> None:
         apply = self.state.apply

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jidoka.core.status import SessionStatus
 from jidoka.ports.store import Store
-from jidoka.testing.entries import A, B, C, birth, message_entry, metadata_entry, status_entry, visited
+from jidoka.testing.entries import (
+    NOON,
+    A,
+    B,
+    C,
+    birth,
+    message_entry,
+    messages_from,
+    metadata_entry,
+    status_entry,
+    visited,
+)
 
 
 @pytest.mark.anyio
@@ -112,3 +125,54 @@ class ListingContract:
         assert everybody == {SessionStatus.ACTIVE: 2, SessionStatus.IDLE: 1}
         assert adas == {SessionStatus.ACTIVE: 1, SessionStatus.IDLE: 1}
         assert nobodys == {}
+
+    # --- what rests, and for how long -----------------------------------------------------------
+
+    async def test_heads_are_filtered_by_their_last_activity(self, store: Store) -> None:
+        # Whatever a session does itself is no activity: only B's message is one.
+        for session_id in (A, B):
+            await store.append(session_id, birth(), expected_seq=0)
+        await store.append(A, [status_entry(3, "idle", "active")], expected_seq=2)
+        await store.append(B, [message_entry(60)._replace(seq=3)], expected_seq=2)
+
+        def quiet(seconds: float) -> dict[str, object]:
+            return {"quiet_before": NOON + timedelta(seconds=seconds)}
+
+        assert await visited(store, limit=10, **quiet(0)) == []
+        assert await visited(store, limit=10, **quiet(60)) == [A]
+        assert await visited(store, limit=10, **quiet(61)) == [A, B]
+        assert await visited(store, limit=1, **quiet(61), status="active") == [B]
+
+    async def test_heads_are_filtered_by_when_they_expire(self, store: Store) -> None:
+        aged = birth()
+        aged[0] = aged[0]._replace(data={**aged[0].data, "config": {"max_age": 100}})
+        await store.append(A, aged, expected_seq=0)
+        await store.append(B, birth(), expected_seq=0)
+
+        def expired(seconds: float) -> dict[str, object]:
+            return {"expired_before": NOON + timedelta(seconds=seconds)}
+
+        # A session that works does not expire, and one without a max_age never does.
+        assert await visited(store, limit=10, **expired(10_000)) == []
+        for session_id in (A, B):
+            await store.append(session_id, [status_entry(3, "suspended", "active")], expected_seq=2)
+        assert await visited(store, limit=10, **expired(100)) == []
+        assert await visited(store, limit=10, **expired(101)) == [A]
+        await store.append(A, [status_entry(4, "active", "suspended")], expected_seq=3)
+        assert await visited(store, limit=10, **expired(10_000)) == []
+
+    # --- looking for damage ---------------------------------------------------------------------
+
+    async def test_a_sound_store_is_examined_page_by_page(self, store: Store) -> None:
+        for number in range(7):
+            await store.append(f"session_{number:03}", [*birth(), *messages_from(3, number)], expected_seq=0)
+        await store.purge("session_003")
+
+        after: int | None = 0
+        pages = 0
+        while after is not None:
+            found, after = await store.examine(after=after, limit=2)
+            assert found == []
+            pages += 1
+
+        assert 3 <= pages <= 4

@@ -9,6 +9,7 @@ from jidoka.core.errors import (
     DuplicateKey,
     Fenced,
     InvalidMessage,
+    SessionExists,
     SessionNotFound,
     Tombstoned,
 )
@@ -92,6 +93,25 @@ class WriterContract:
 
         assert sorted(epochs) == list(range(2, 12))
 
+    async def test_of_several_who_saw_an_epoch_one_claims(self, store: Store) -> None:
+        await store.append(A, birth(), expected_seq=0)
+        outcomes: list[object] = []
+
+        async def claim() -> None:
+            try:
+                outcomes.append(await store.claim(A, expected_epoch=1))
+            except Fenced as fenced:
+                outcomes.append(fenced)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(claim)
+
+        (claimed,) = [outcome for outcome in outcomes if isinstance(outcome, Head)]
+        assert claimed.epoch == 2
+        assert {(fenced.epoch, fenced.current) for fenced in outcomes if isinstance(fenced, Fenced)} == {(1, 2)}
+        assert await store.claim(B, expected_epoch=1) is None
+
     # --- idempotency keys -----------------------------------------------------------------------
 
     async def test_a_key_that_is_there_is_answered_with_its_entry(self, store: Store) -> None:
@@ -149,6 +169,16 @@ class WriterContract:
 
         assert await seqs(store, B) == [1, 2, 3]
 
+    async def test_an_entry_is_found_by_its_key(self, store: Store) -> None:
+        entry = message_entry(3, key="k")
+        await store.append(A, [*birth(), entry, message_entry(4)], expected_seq=0)
+        await store.append(B, birth(), expected_seq=0)
+
+        assert await store.entry_with(A, "k") == entry
+        assert await store.entry_with(A, "other") is None
+        assert await store.entry_with(B, "k") is None
+        assert await store.entry_with("session_none", "k") is None
+
     # --- purging --------------------------------------------------------------------------------
 
     async def test_what_is_purged_is_gone(self, store: Store) -> None:
@@ -200,3 +230,39 @@ class WriterContract:
                 await store.append(A, [message_entry(3, epoch=epoch)], expected_seq=2)
         await store.append(A, [message_entry(3, key="k", epoch=head.epoch)], expected_seq=2)
         assert await seqs(store, A) == [1, 2, 3]
+
+    async def test_a_purged_session_has_no_keys(self, store: Store) -> None:
+        await store.append(A, [*birth(), message_entry(3, key="k")], expected_seq=0)
+
+        await store.purge(A)
+
+        assert await store.entry_with(A, "k") is None
+
+    # --- journals from elsewhere ----------------------------------------------------------------
+
+    async def test_a_whole_journal_is_adopted_as_it_is(self, store: Store) -> None:
+        entries = [*birth(owner="ada", metadata={"a": 1}), message_entry(3, key="k"), message_entry(4, epoch=3)]
+
+        head = await store.adopt(A, entries, epoch=5)
+
+        assert await store.read(A) == entries
+        assert (head.seq, head.epoch, head.owner, head.message_count) == (4, 5, "ada", 2)
+        assert await store.head(A) == head
+        assert await visited(store, limit=10, owner="ada", metadata={"a": 1}) == [A]
+        with pytest.raises(Fenced):
+            await store.append(A, [message_entry(5, epoch=3)], expected_seq=4)
+        with pytest.raises(DuplicateKey):
+            await store.append(A, [message_entry(5, key="k", epoch=5)], expected_seq=4)
+        await store.append(A, [message_entry(5, epoch=5)], expected_seq=4)
+
+    async def test_only_a_whole_journal_is_adopted_and_only_where_there_is_none(self, store: Store) -> None:
+        await store.append(B, birth(), expected_seq=0)
+
+        for entries in ([], [message_entry(1)], [birth()[0], message_entry(3)]):
+            with pytest.raises(InvalidMessage):
+                await store.adopt(A, entries, epoch=1)
+        with pytest.raises(SessionExists):
+            await store.adopt(B, birth(), epoch=1)
+
+        assert await store.head(A) is None
+        assert await seqs(store, B) == [1, 2]

@@ -147,9 +147,9 @@ class HeldStore(MemoryStore):
         await self._wait(session_id, "append", "after")
         return head
 
-    async def claim(self, session_id: str) -> Head | None:
+    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
         await self._wait(session_id, "claim", "before")
-        head = await super().claim(session_id)
+        head = await super().claim(session_id, expected_epoch=expected_epoch)
         await self._wait(session_id, "claim", "after")
         return head
 

@@ -19,6 +19,7 @@ DEFAULTS = {
     "shutdown": 5.0,
     "idle_after": 300.0,
     "suspend_after": 1800.0,
+    "max_age": None,
     "max_files": 50,
     "max_context_items": 50,
 }
@@ -53,6 +54,7 @@ def test_options_are_put_on_top() -> None:
         *(("shutdown", bad) for bad in (-1, nan, inf, True, "5", None)),
         *(("idle_after", bad) for bad in (0, -1, nan, inf, True, "5", None)),
         *(("suspend_after", bad) for bad in (0, -5, nan, inf, False, "5", None)),
+        *(("max_age", bad) for bad in (0, -5, nan, inf, False, "5", 10**400)),
         *(("max_files", bad) for bad in (0, -1, 1.0, True, None)),
         *(("max_context_items", bad) for bad in (-1, 1.0, True, None)),
     ],
