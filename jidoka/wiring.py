@@ -30,7 +30,11 @@ def store_for(url: str | Store) -> Store:
         return url
     if url == "memory://":
         return MemoryStore()
-    raise InvalidMessage(f"no store for {url!r}: this version knows memory://")
+    if url.startswith("sqlite:"):
+        from jidoka.adapters.sqlite import SQLiteStore
+
+        return SQLiteStore.from_url(url)
+    raise InvalidMessage(f"no store for {url!r}: this version knows memory:// and sqlite:///…")
 
 
 @asynccontextmanager

@@ -8,19 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from jidoka.core.admission import not_whole, refusal, refusal_to_begin, stamped
 from jidoka.core.entries import Entry
-from jidoka.core.errors import (
-    CorruptRecord,
-    DuplicateKey,
-    Fenced,
-    InvalidMessage,
-    JidokaError,
-    SessionExists,
-    SessionNotFound,
-    StaleSequence,
-    Tombstoned,
-)
-from jidoka.core.events import EventType
+from jidoka.core.errors import CorruptRecord, Fenced, InvalidMessage, SessionExists, SessionNotFound
 from jidoka.core.heads import Head
 from jidoka.core.merge import has_members
 from jidoka.core.status import SessionStatus
@@ -42,11 +32,18 @@ class _Journal:
         # Index of the entry that has the key. Only a session that uses keys pays for it.
         self.keys: dict[str, int] | None = None
 
+    def find(self, key: str) -> Entry | None:
+        """The entry that has the key."""
+        if self.keys is None or key not in self.keys:
+            return None
+        return self.entries[self.keys[key]]
+
 
 class MemoryStore:
     """A `Store` without a file. Its methods never suspend."""
 
     never_waits: bool = True
+    known_damage: Sequence[Damage] = ()
 
     def __init__(self) -> None:
         self._journals: dict[str, _Journal] = {}
@@ -70,9 +67,7 @@ class MemoryStore:
 
     async def entry_with(self, session_id: str, key: str) -> Entry | None:
         journal = self._journals.get(session_id)
-        if journal is None or journal.keys is None or key not in journal.keys:
-            return None
-        return journal.entries[journal.keys[key]]
+        return None if journal is None else journal.find(key)
 
     async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
         journal = self._journals.get(session_id)
@@ -96,7 +91,9 @@ class MemoryStore:
                 fits = False
                 break
         if not fits:
-            raise _refusal(session_id, journal, entries, expected_seq)
+            refused = refusal(head, entries, expected_seq, journal.find)
+            if refused is not None:
+                raise refused
         return self._commit(journal, entries)
 
     async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
@@ -122,18 +119,17 @@ class MemoryStore:
 
     def _create(self, session_id: str, entries: Sequence[Entry], expected_seq: int) -> Head:
         epoch = self._tombstones.get(session_id)
-        if expected_seq:
-            raise SessionNotFound(session_id) if epoch is None else Tombstoned(session_id)
-        _check_whole(entries)
-        if epoch is None:
-            epoch = 1
-        stamped = [entry if entry.epoch == epoch else entry._replace(epoch=epoch) for entry in entries]
-        return self._begin(session_id, stamped).copy()
+        refused = refusal_to_begin(session_id, entries, expected_seq, epoch)
+        if refused is not None:
+            raise refused
+        return self._begin(session_id, stamped(entries, epoch or 1)).copy()
 
     async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
         if session_id in self._journals:
             raise SessionExists(session_id)
-        _check_whole(entries)
+        refused = not_whole(entries)
+        if refused is not None:
+            raise refused
         head = self._begin(session_id, entries)
         head.epoch = epoch
         return head.copy()
@@ -282,34 +278,3 @@ def _damage(journal: _Journal) -> Damage | None:
     except CorruptRecord as error:
         return Damage(session_id=head.session_id, text=str(error))
     return None if sound else Damage(session_id=head.session_id, text="the head is not what the entries add up to")
-
-
-def _check_whole(entries: Sequence[Entry]) -> None:
-    if not entries or entries[0].type != EventType.SESSION_CREATED:
-        raise InvalidMessage("a journal begins with session_created", field="entries")
-    for number, entry in enumerate(entries, start=1):
-        if entry.seq != number:
-            raise _gap(entry, number)
-
-
-def _refusal(session_id: str, journal: _Journal, entries: Sequence[Entry], expected_seq: int) -> JidokaError:
-    """Why these cannot be appended, the first reason first."""
-    head, keys = journal.head, journal.keys or {}
-    for entry in entries:
-        if entry.key is not None and entry.key in keys:
-            return DuplicateKey(journal.entries[keys[entry.key]])
-    if not expected_seq:
-        return SessionExists(session_id)
-    for entry in entries:
-        if entry.epoch != head.epoch:
-            return Fenced(epoch=entry.epoch, current=head.epoch)
-    if expected_seq != head.seq:
-        return StaleSequence(expected_seq=expected_seq, head_seq=head.seq)
-    for number, entry in enumerate(entries, start=expected_seq + 1):
-        if entry.seq != number:
-            return _gap(entry, number)
-    return InvalidMessage("there is nothing to append", field="entries")
-
-
-def _gap(entry: Entry, number: int) -> InvalidMessage:
-    return InvalidMessage(f"the entry after {number - 1} is {number}, not {entry.seq}", field="entries")

@@ -39,6 +39,11 @@ class Store(Reader, Protocol):
         """Whether its methods never suspend, so that they can be driven without an event loop."""
         ...
 
+    @property
+    def known_damage(self) -> Collection[Damage]:
+        """What has been found damaged so far: sessions that raise CorruptRecord, and are left out of listings."""
+        ...
+
     async def open(self) -> None:
         """Get ready. Called once, before anything else."""
         ...

@@ -55,6 +55,7 @@ async def health_of(house: House) -> Health:
         await house.store.count()
     except JidokaError as error:
         problems.append(f"store: {error}")
+    problems += [f"damaged: {damage.text}" for damage in house.store.known_damage]
     problems += [f"abandoned: {name}" for name, _ in house.system.abandoned]
     return Health(status="ok" if not problems else "degraded", problems=tuple(problems))
 

@@ -1,0 +1,208 @@
+"""Journals in one SQLite file: durable, checked, and quick enough to forget about.
+
+One thread writes, whatever has come in meanwhile to one commit; a few others read beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from jidoka.actors.backend import Backend
+from jidoka.adapters import sqlite_file as file
+from jidoka.adapters import sqlite_listing as listing
+from jidoka.adapters import sqlite_read as reads
+from jidoka.adapters import sqlite_write as ask
+from jidoka.adapters.sqlite_backup import copy_of
+from jidoka.adapters.sqlite_examine import examine
+from jidoka.adapters.threads import ReaderThreads, WriterThread
+from jidoka.core.entries import Entry
+from jidoka.core.errors import InvalidMessage, StoreUnavailable
+from jidoka.core.heads import Head
+from jidoka.core.status import SessionStatus
+from jidoka.core.views import Damage
+from jidoka.ports.sealing import Keyring
+from jidoka.ports.store import Statuses
+
+READERS: Final = 2
+
+# What an acknowledged write has survived, and what SQLite calls it.
+DURABILITIES: Final = {"power": "full", "process": "normal"}
+
+
+class SQLiteStore:
+    """A `Store` in a file.
+
+    *durability* "power": what is acknowledged is on the disk, and survives a power cut. "process": it survives the
+    end of this process, however sudden; a power cut, or a crash of the operating system, may take the last commits
+    before it, never more than those, and never damages what is older.
+
+    Opening raises StoreUnavailable where another process writes to the file, or a newer jidoka has written it. With
+    *read_only* one may always look, and every write raises StoreUnavailable.
+    """
+
+    never_waits: bool = False
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "power",
+        read_only: bool = False,
+        keyring: Keyring | None = None,
+        migrations: Mapping[int, str] = file.MIGRATIONS,
+        max_pages: int | None = None,
+    ) -> None:
+        if durability not in DURABILITIES:
+            raise InvalidMessage(f"durability is power or process, not {durability!r:.40}", field="durability")
+        self.path = Path(path).absolute()
+        self.read_only = read_only
+        self._sight = reads.Sight(self.path, keyring)
+        self._writing = ask.Writing(
+            self.path,
+            self._sight,
+            synchronous=DURABILITIES[durability],
+            migrations=migrations,
+            max_pages=max_pages,
+        )
+        self._writer: WriterThread[ask.Request] | None = None
+        self._readers: ReaderThreads[Any] | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLiteStore:
+        """`sqlite:///relative.db` or `sqlite:////absolute.db`, with `?durability=process` or `?mode=ro`."""
+        where, _, query = url.removeprefix("sqlite://").partition("?")
+        path = unquote(where.removeprefix("/"))
+        if not where.startswith("/") or not path or path.endswith("/") or "\0" in path or path == ":memory:":
+            raise InvalidMessage(f"not the URL of a file: {url}; it is sqlite:///name or sqlite:////place/name")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        mode = options.pop("mode", "rw")
+        durability = options.pop("durability", "power")
+        if options or mode not in {"rw", "ro"}:
+            raise InvalidMessage(f"{url}: the options are durability=power|process and mode=rw|ro")
+        return cls(path, durability=durability, read_only=mode == "ro")
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStore {self.path}>"
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    async def open(self) -> None:
+        backend = Backend()
+        if not self.read_only:
+            writing = self._writing
+            writer = WriterThread[ask.Request](
+                "jidoka writer", backend, begin=writing.begin, write=writing.write, rest=writing.rest, end=writing.end
+            )
+            await writer.start()
+            self._writer = writer
+        self._readers = ReaderThreads(
+            "jidoka reader", backend, size=READERS, connect=self._connect, disconnect=file.disconnect
+        )
+        try:
+            await self._readers.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _connect(self) -> Any:
+        connection = file.reading(self.path)
+        if self.read_only:
+            with file.translated(self.path):
+                self._sight.unlock(connection)
+                self._sight.look_for_damages(connection)
+                for _, session_id, lost in ask.missing(connection, self.path):
+                    if lost is not None:
+                        self._sight.damages[session_id] = lost
+        return connection
+
+    async def close(self) -> None:
+        readers, writer = self._readers, self._writer
+        self._readers = self._writer = None
+        if readers is not None:
+            await readers.close()
+        if writer is not None:
+            await writer.close()
+
+    # --- one journal ------------------------------------------------------------------------------
+
+    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
+        return await self._write(ask.Claim(session_id, expected_epoch))
+
+    async def append(self, session_id: str, entries: Sequence[Entry], *, expected_seq: int) -> Head:
+        return await self._write(ask.Append(session_id, tuple(entries), expected_seq))
+
+    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
+        return await self._write(ask.Adopt(session_id, tuple(entries), epoch))
+
+    async def purge(self, session_id: str) -> None:
+        await self._write(ask.Purge(session_id))
+
+    async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+        return await self._read(reads.read, session_id, after, limit)
+
+    async def head(self, session_id: str) -> Head | None:
+        return await self._read(reads.head, session_id)
+
+    async def entry_with(self, session_id: str, key: str) -> Entry | None:
+        return await self._read(reads.entry_with, session_id, key)
+
+    # --- all of them ------------------------------------------------------------------------------
+
+    async def heads(
+        self,
+        *,
+        status: Statuses | None = None,
+        owner: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        quiet_before: datetime | None = None,
+        expired_before: datetime | None = None,
+        after: int | None = None,
+        limit: int,
+    ) -> list[tuple[int, Head]]:
+        wanted = listing.Wanted(
+            _several(status), owner, metadata, listing.bounds(quiet_before), listing.bounds(expired_before)
+        )
+        return await self._read(listing.heads, wanted, after or 0, limit)
+
+    async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
+        return await self._read(listing.count, owner)
+
+    async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
+        return await self._read(examine, after, limit)
+
+    @property
+    def known_damage(self) -> Collection[Damage]:
+        """What has been found damaged so far."""
+        return [*self._sight.damages.values(), *self._sight.left_out.values()]
+
+    async def backup(self, target: Path) -> None:
+        """The store as it is now, as one file, while others go on writing. Raises InvalidMessage if there is one."""
+        await self._read(copy_of, target)
+
+    # --- the threads ------------------------------------------------------------------------------
+
+    async def _write(self, request: ask.Request) -> Any:
+        if self._writer is None:
+            why = "open for reading only" if self.read_only else "closed"
+            raise StoreUnavailable(f"{self.path} is {why}")
+        return await self._writer.do(request)
+
+    async def _read(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._readers is None:
+            raise StoreUnavailable(f"{self.path} is closed")
+
+        def call(connection: file.Connection) -> Any:
+            return function(connection, self._sight, *args)
+
+        return await self._readers.do(call)
+
+
+def _several(status: Statuses | None) -> Collection[SessionStatus] | None:
+    if status is None:
+        return None
+    return {SessionStatus(status)} if isinstance(status, str) else {SessionStatus(one) for one in status}

@@ -1,0 +1,127 @@
+"""Listings of the SQLite store: every filter by an index, in order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from jidoka.adapters import sqlite_file as file
+from jidoka.adapters.sqlite_batch import owner_key
+from jidoka.adapters.sqlite_read import LOAD, Sight, found_in, snapshot
+from jidoka.core.coding import micros, terms
+from jidoka.core.errors import CorruptRecord
+from jidoka.core.headrows import STATUS_CODES, STATUSES
+from jidoka.core.heads import Head
+from jidoka.core.merge import has_members
+from jidoka.core.status import SessionStatus
+
+
+class Wanted(NamedTuple):
+    """What a listing is to have in it."""
+
+    statuses: Collection[SessionStatus] | None
+    owner: str | None
+    metadata: Mapping[str, Any] | None
+    quiet_before: int | None
+    expired_before: int | None
+
+    def matches(self, head: Head) -> bool:
+        """What no index has said for certain."""
+        return not self.metadata or has_members(head.metadata, self.metadata)
+
+
+def heads(connection: file.Connection, sight: Sight, wanted: Wanted, after: int, limit: int) -> list[tuple[int, Head]]:
+    """Heads in order of arrival, as `Store.heads` promises them."""
+    with snapshot(connection), file.translated(sight.path):
+        found: list[tuple[int, Head]] = []
+        while len(found) < limit:
+            sql, bindings = _arrivals(connection, sight, wanted, after, limit - len(found))
+            arrivals = [arrival for (arrival,) in file.rows(connection, sql, bindings)]
+            for arrival in arrivals:
+                after = arrival
+                head = _listed(connection, sight, arrival)
+                if head is not None and wanted.matches(head):
+                    found.append((arrival, head))
+            if not arrivals:
+                break
+        return found
+
+
+def _listed(connection: file.Connection, sight: Sight, arrival: int) -> Head | None:
+    """One of many: damage to it is remembered, and leaves the others alone."""
+    session_id = None
+    try:
+        with file.translated(sight.path):
+            columns = file.rows(connection, f"{LOAD} where s.arrival = ?", (arrival,))[0]
+        session_id = columns[0]
+        sight.refuse_damaged(session_id)
+        return found_in(columns, sight).head
+    except CorruptRecord as error:
+        sight.found_damaged(session_id or f"arrival {arrival}", error)
+        return None
+
+
+def _arrivals(
+    connection: file.Connection, sight: Sight, wanted: Wanted, after: int, limit: int
+) -> tuple[str, list[Any]]:
+    """The query for arrival numbers: each status by its own index, in order, put together."""
+    conditions, bindings = ["s.arrival > ?"], list[Any]([after])
+    if wanted.owner is not None:
+        conditions.append("s.owner = ?")
+        bindings.append(owner_key(wanted.owner, sight.secret))
+    if wanted.quiet_before is not None:
+        conditions.append("s.active_at < ?")
+        bindings.append(wanted.quiet_before)
+    if wanted.expired_before is not None:
+        conditions.append("s.expires_at < ?")
+        bindings.append(wanted.expired_before)
+    source = "sessions s"
+    for number, term in enumerate(_rarest_first(connection, sight, wanted.metadata)):
+        source = f"terms t{number} cross join {source}"
+        conditions.append(f"t{number}.term = ? and t{number}.arrival = s.arrival and t{number}.arrival > ?")
+        bindings += [term, after]
+    where = " and ".join(conditions)
+    return _by_status(f"select s.arrival from {source} where {where}", bindings, wanted, limit)
+
+
+def _by_status(query: str, bindings: list[Any], wanted: Wanted, limit: int) -> tuple[str, list[Any]]:
+    if wanted.statuses is None:
+        return f"{query} order by s.arrival limit ?", [*bindings, limit]
+    codes = sorted(STATUS_CODES[status] for status in wanted.statuses)
+    if wanted.owner is not None or wanted.metadata or wanted.expired_before is not None:
+        marks = ", ".join("?" * len(codes))
+        return f"{query} and s.status in ({marks}) order by s.arrival limit ?", [*bindings, *codes, limit]
+    one = f"select * from ({query} and s.status = ? order by s.arrival limit ?)"
+    every = " union all ".join([one] * len(codes))
+    return f"{every or 'select 0 as arrival where 0'} order by arrival limit ?", [
+        *(item for code in codes for item in (*bindings, code, limit)),
+        limit,
+    ]
+
+
+def _rarest_first(connection: file.Connection, sight: Sight, metadata: Mapping[str, Any] | None) -> list[int]:
+    """The terms to look for; last the one that fewest sessions have, which the join begins with."""
+    wanted = sorted(set(terms(metadata or {}, sight.secret)))
+    if len(wanted) < 2:
+        return wanted
+    count = "select count(*) from (select 1 from terms where term = ? limit 10000)"
+    return sorted(wanted, key=lambda term: -file.rows(connection, count, (term,))[0][0])
+
+
+def count(connection: file.Connection, sight: Sight, owner: str | None) -> dict[SessionStatus, int]:
+    """How many there are of each status."""
+    with file.translated(sight.path):
+        if owner is None:
+            rows = file.rows(connection, "select status, sessions from totals where sessions > 0")
+        else:
+            key = owner_key(owner, sight.secret)
+            rows = file.rows(
+                connection, "select status, count(*) from sessions where owner = ? group by status", (key,)
+            )
+        return {STATUSES[status]: number for status, number in rows}
+
+
+def bounds(moment: datetime | None) -> int | None:
+    """A moment as the file has it."""
+    return None if moment is None else micros(moment)

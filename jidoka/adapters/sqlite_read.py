@@ -1,0 +1,161 @@
+"""The readers' side of the SQLite store: every answer is checked before it is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jidoka.adapters import sqlite_file as file
+from jidoka.core.coding import broken, decode, first_sum, hashed, next_sum
+from jidoka.core.entries import Entry
+from jidoka.core.errors import CorruptRecord, SessionNotFound
+from jidoka.core.headrows import Row, head_of
+from jidoka.core.heads import Head
+from jidoka.core.views import Damage
+from jidoka.ports.sealing import Keyring, Open, Seal
+
+log = logging.getLogger("jidoka.store")
+
+_ROW = ", ".join(f"s.{name}" for name in Row._fields).replace("s.session_id", "s.id")
+LOAD = f"select {_ROW}, p.profile, p.wrapped from sessions s left join profiles p using (arrival)"
+_ENTRIES = "select seq, sum, body from entries where session = ? and seq > ? order by seq limit ?"
+_WIDTH = len(Row._fields)
+
+
+class Found(NamedTuple):
+    """A session's head, and what its row says besides."""
+
+    head: Head
+    last_sum: int
+    profile_sum: int
+    seal: Seal
+
+
+class Sight:
+    """What one needs to know to read the file: the keys, and what of it is known to be damaged."""
+
+    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
+        self.path = path
+        self.keyring: Keyring = keyring or Open()
+        self.damages: dict[str, Damage] = {}
+        self.left_out: dict[str, Damage] = {}
+
+    @property
+    def secret(self) -> bytes:
+        """What hides that which is looked up."""
+        return self.keyring.secret
+
+    def unlock(self, connection: file.Connection) -> None:
+        """Get the keys ready."""
+
+    def look_for_damages(self, connection: file.Connection) -> None:
+        """Which sessions are known to have lost something."""
+        for session_id, first_seq, last_seq, text in file.rows(connection, "select * from damages"):
+            self.damages[session_id] = Damage(session_id=session_id, first_seq=first_seq, last_seq=last_seq, text=text)
+
+    def found_damaged(self, name: str, error: CorruptRecord) -> None:
+        """Remember what a listing has left out."""
+        if name not in self.damages:
+            log.error("a session is left out of a listing: %s", error)
+            self.left_out[name] = Damage(session_id=error.session_id, text=str(error))
+
+    def refuse_damaged(self, session_id: str) -> None:
+        """Raises CorruptRecord for a session that is known to have lost something."""
+        lost = self.damages.get(session_id)
+        if lost is not None:
+            raise broken(session_id, lost.first_seq, lost.last_seq, lost.text)
+
+
+# --- one session ----------------------------------------------------------------------------------
+
+
+def load(connection: file.Connection, sight: Sight, session_id: str) -> Found | None:
+    """The session's head. None when there is no such session. Raises CorruptRecord."""
+    sight.refuse_damaged(session_id)
+    with file.translated(sight.path, session_id=session_id):
+        rows = file.rows(connection, f"{LOAD} where s.id = ?", (session_id,))
+    return found_in(rows[0], sight) if rows else None
+
+
+def found_in(columns: Sequence[Any], sight: Sight) -> Found:
+    """The head in one row of the join. Raises CorruptRecord."""
+    row = Row(*columns[:_WIDTH])
+    profile, wrapped = columns[_WIDTH:]
+    if profile is None:
+        raise broken(row.session_id, None, None, "its metadata are missing")
+    seal = sight.keyring.open(row.session_id, wrapped)
+    return Found(head_of(row, profile, unseal=seal.unseal), row.last_sum, row.profile_sum, seal)
+
+
+def head(connection: file.Connection, sight: Sight, session_id: str) -> Head | None:
+    """The session's head."""
+    found = load(connection, sight, session_id)
+    return None if found is None else found.head
+
+
+def read(connection: file.Connection, sight: Sight, session_id: str, after: int, limit: int | None) -> list[Entry]:
+    """Entries, as `Store.read` promises them."""
+    with snapshot(connection), file.translated(sight.path, session_id=session_id):
+        found = load(connection, sight, session_id)
+        if found is None:
+            raise SessionNotFound(session_id)
+        return checked(connection, found, after, limit)
+
+
+def checked(connection: file.Connection, found: Found, after: int, limit: int | None) -> list[Entry]:
+    """The entries after *after*, each of which is as it was written, and none of which is missing."""
+    head, unseal = found.head, found.seal.unseal
+    session_id = head.session_id
+    last = head.seq if limit is None else min(head.seq, after + limit)
+    if after >= last:
+        return []
+    # The one before is read as well: the chain goes on from it.
+    seq, sum = (0, first_sum(session_id)) if not after else (after - 1, -1)
+    entries: list[Entry] = []
+    for number, kept_sum, body in file.rows(connection, _ENTRIES, (head.arrival, seq, last - seq)):
+        seq += 1
+        if number != seq:
+            raise broken(session_id, seq, number - 1, "missing")
+        if sum >= 0:
+            if kept_sum != next_sum(body, sum):
+                raise broken(session_id, seq, seq, "its checksum is wrong")
+            entries.append(decode(session_id, seq, unseal(str(seq), body)))
+        sum = kept_sum
+    if seq != last:
+        raise broken(session_id, seq + 1, last, "missing")
+    if last == head.seq and sum != found.last_sum:
+        raise broken(session_id, last, last, "it is not the one that the head has been told of")
+    return entries
+
+
+def entry_with(connection: file.Connection, sight: Sight, session_id: str, key: str) -> Entry | None:
+    """The entry that has the key."""
+    with snapshot(connection), file.translated(sight.path, session_id=session_id):
+        found = load(connection, sight, session_id)
+        if found is None:
+            return None
+        rows = file.rows(connection, _SEQ_OF_KEY, (found.head.arrival, hashed(key, sight.secret)))
+        for (seq,) in rows:
+            (entry,) = checked(connection, found, seq - 1, 1)
+            if entry.key == key:
+                return entry
+        return None
+
+
+class snapshot:
+    """Everything inside sees the same moment."""
+
+    def __init__(self, connection: file.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("begin")
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
+
+
+_SEQ_OF_KEY = "select seq from entries where session = ? and key = ?"
