@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from jidoka.core.coding import encode, first_sum, hashed, next_sum, terms
+from jidoka.core.coding import encode, first_sum, hashed, next_sum, terms, with_sum
 from jidoka.core.errors import StoreUnavailable
 from jidoka.core.headrows import STATUS_CODES, Row, profile_of, row_of
 
@@ -24,7 +24,8 @@ _HOT = f"update sessions set {_COLUMNS}, last_sum = ?, profile_sum = ?, note = ?
 _WHERE = " where arrival = ? and seq = ? and epoch = ?"
 _MOVE = _HOT + _WHERE
 _MOVE_STATUS = _HOT + ", status = ?, expires_at = ?" + _WHERE
-_ENTRY = "insert into entries (session, seq, sum, key, body) values (?, ?, ?, ?, ?)"
+_ENTRY = "insert into entries (session, seq, body) values (?, ?, ?)"
+_KEY = "insert into keys (session, key, seq) values (?, ?, ?)"
 _OUT = "delete from terms where term = ? and arrival = ?"
 _IN = "insert or ignore into terms (term, arrival) values (?, ?)"
 _BORN = f"insert into sessions ({', '.join(Row._fields).replace('session_id', 'id')}, owner) values (?{', ?' * 18})"
@@ -52,7 +53,8 @@ class Batch:
         self.keys: dict[tuple[int, str], Entry] = {}
         # By arrival: seq and epoch as they are in the file, or None for a session that is not there yet.
         self._before: dict[int, tuple[int, int, SessionStatus] | None] = {}
-        self._entries: list[tuple[Any, ...]] = []
+        self._entries: list[tuple[int, int, bytes]] = []
+        self._keys: list[tuple[int, int, int]] = []
         self._profiles: dict[int, bytes] = {}
         self._wrapped: dict[int, bytes | None] = {}
         # Which (term, arrival) there are to be, and which not.
@@ -87,11 +89,10 @@ class Batch:
         for entry in entries:
             body = seal.seal(str(entry.seq), encode(entry))
             last_sum = next_sum(body, last_sum)
-            key = None
+            self._entries.append((head.arrival, entry.seq, with_sum(body, last_sum)))
             if entry.key is not None:
-                key = hashed(entry.key, self._secret)
+                self._keys.append((head.arrival, hashed(entry.key, self._secret), entry.seq))
                 self.keys[head.arrival, entry.key] = entry
-            self._entries.append((head.arrival, entry.seq, last_sum, key, body))
         if is_new_profile:
             profile = self._profiles[head.arrival] = seal.seal("profile", profile_of(head))
             profile_sum = crc32(profile)
@@ -105,6 +106,8 @@ class Batch:
         self._store_heads(connection)
         if self._entries:
             connection.executemany(_ENTRY, self._entries)
+        if self._keys:
+            connection.executemany(_KEY, self._keys)
         if self._profiles:
             connection.executemany(
                 "insert into profiles (arrival, profile, wrapped) values (?, ?, ?)"
@@ -124,7 +127,7 @@ class Batch:
 
     def _stored(self) -> None:
         self._before, self._profiles, self._wrapped, self._terms = {}, {}, {}, {}
-        self._entries = []
+        self._entries, self._keys = [], []
         self.totals = Counter()
 
     def _store_heads(self, connection: file.Connection) -> None:

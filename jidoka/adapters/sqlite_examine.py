@@ -70,7 +70,7 @@ def examine_one(connection: file.Connection, sight: Sight, arrival: int, session
 def _check_indexes(connection: file.Connection, sight: Sight, found: Found, entries: list[Entry]) -> None:
     arrival, session_id = found.head.arrival, found.head.session_id
     keyed = {(entry.seq, hashed(entry.key, sight.secret)) for entry in entries if entry.key is not None}
-    kept = set(file.rows(connection, "select seq, key from entries where session = ? and key is not null", (arrival,)))
+    kept = set(file.rows(connection, "select seq, key from keys where session = ?", (arrival,)))
     if keyed != kept:
         raise broken(session_id, None, None, "its idempotency keys are not those of its entries")
     for term in terms(found.head.metadata, sight.secret):

@@ -19,7 +19,7 @@ APPLICATION: Final = 0x4A49444F
 _OLDEST_SQLITE: Final = (3, 51, 3)
 _CHECKED: Final = "cksmvfs"
 # What a checkpoint is made after: 8 MiB of log.
-CHECKPOINT_PAGES: Final = 2_000
+CHECKPOINT_PAGES: Final = 1_000
 
 # Version by version, in place. The first makes an empty file; a script that has been released is never changed.
 MIGRATIONS: Final[Mapping[int, str]] = {
@@ -37,9 +37,9 @@ MIGRATIONS: Final[Mapping[int, str]] = {
         create table profiles (arrival integer primary key, profile blob not null, wrapped blob);
         create table terms (term integer, arrival integer, primary key (term, arrival)) without rowid;
         create table entries (n integer primary key, session integer not null, seq integer not null,
-            sum integer not null, key integer, body blob not null);
+            body blob not null);
         create unique index entries_by_session on entries (session, seq);
-        create index entries_by_key on entries (session, key) where key is not null;
+        create table keys (session integer, key integer, seq integer, primary key (session, key, seq)) without rowid;
         create table totals (status integer primary key, sessions integer not null);
         create table tombstones (arrival integer primary key, id text not null, epoch integer not null);
         create index tombstones_by_id on tombstones (id);
@@ -165,6 +165,8 @@ def _format(connection: Connection, path: Path) -> Connection:
     """What has to be said before the first page is written. Opened again, because only then pages are checked."""
     if checked_vfs() is not None:
         connection.reserve_bytes("main", 8)
+    # Half a row of each page is lost at its end: the larger the page, the less that is.
+    connection.pragma("page_size", 8192)
     connection.pragma("auto_vacuum", "incremental")
     connection.pragma("application_id", APPLICATION)
     connection.close()

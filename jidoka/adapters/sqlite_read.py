@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jidoka.adapters import sqlite_file as file
-from jidoka.core.coding import broken, decode, first_sum, hashed, next_sum
+from jidoka.core.coding import broken, decode, first_sum, hashed, kept_sum, next_sum
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, SessionNotFound
 from jidoka.core.headrows import Row, head_of
@@ -20,7 +20,7 @@ log = logging.getLogger("jidoka.store")
 
 _ROW = ", ".join(f"s.{name}" for name in Row._fields).replace("s.session_id", "s.id")
 LOAD = f"select {_ROW}, p.profile, p.wrapped from sessions s left join profiles p using (arrival)"
-_ENTRIES = "select seq, sum, body from entries where session = ? and seq > ? order by seq limit ?"
+_ENTRIES = "select seq, body from entries where session = ? and seq > ? order by seq limit ?"
 _WIDTH = len(Row._fields)
 
 
@@ -111,23 +111,32 @@ def checked(connection: file.Connection, found: Found, after: int, limit: int | 
     last = head.seq if limit is None else min(head.seq, after + limit)
     if after >= last:
         return []
-    # The one before is read as well: the chain goes on from it.
-    seq, sum = (0, first_sum(session_id)) if not after else (after - 1, -1)
+    seq, sum = after, _sum_of(connection, found, after)
     entries: list[Entry] = []
-    for number, kept_sum, body in file.rows(connection, _ENTRIES, (head.arrival, seq, last - seq)):
+    for number, kept in file.rows(connection, _ENTRIES, (head.arrival, after, last - after)):
         seq += 1
         if number != seq:
             raise broken(session_id, seq, number - 1, "missing")
-        if sum >= 0:
-            if kept_sum != next_sum(body, sum):
-                raise broken(session_id, seq, seq, "its checksum is wrong")
-            entries.append(decode(session_id, seq, unseal(str(seq), body)))
-        sum = kept_sum
+        body = kept[4:]
+        sum = next_sum(body, sum)
+        if sum != kept_sum(kept):
+            raise broken(session_id, seq, seq, "its checksum is wrong")
+        entries.append(decode(session_id, seq, unseal(str(seq), body)))
     if seq != last:
         raise broken(session_id, seq + 1, last, "missing")
     if last == head.seq and sum != found.last_sum:
         raise broken(session_id, last, last, "it is not the one that the head has been told of")
     return entries
+
+
+def _sum_of(connection: file.Connection, found: Found, seq: int) -> int:
+    """The checksum of an entry, with which the next one's begins."""
+    if not seq:
+        return first_sum(found.head.session_id)
+    rows = file.rows(connection, "select body from entries where session = ? and seq = ?", (found.head.arrival, seq))
+    if not rows:
+        raise broken(found.head.session_id, seq, seq, "missing")
+    return kept_sum(rows[0][0])
 
 
 def entry_with(connection: file.Connection, sight: Sight, session_id: str, key: str) -> Entry | None:
@@ -158,4 +167,4 @@ class snapshot:
             self._connection.execute("rollback")
 
 
-_SEQ_OF_KEY = "select seq from entries where session = ? and key = ?"
+_SEQ_OF_KEY = "select seq from keys where session = ? and key = ?"

@@ -262,8 +262,8 @@ class Writing:
         found = batch.keys.get((arrival, key))
         if found is not None:
             return found
-        for seq, body in file.rows(self._connection, _BY_KEY, (arrival, hashed(key, self._sight.secret))):
-            entry = decode(session_id, seq, held.seal.unseal(str(seq), body))
+        for seq, kept in file.rows(self._connection, _BY_KEY, (arrival, hashed(key, self._sight.secret))):
+            entry = decode(session_id, seq, held.seal.unseal(str(seq), kept[4:]))
             if entry.key == key:
                 return entry
         return None
@@ -324,6 +324,7 @@ class Writing:
             for term in wanted:
                 self._connection.execute("delete from terms where term = ? and arrival = ?", (term, arrival))
         yield "delete from entries where session = ?"
+        yield "delete from keys where session = ?"
         yield "delete from profiles where arrival = ?"
         yield "delete from sessions where arrival = ?"
 
@@ -346,7 +347,7 @@ def missing(connection: file.Connection, path: Path) -> Iterator[tuple[int, str,
 
 _BURIED = "insert into tombstones (arrival, id, epoch) select arrival, id, epoch + 1 from sessions where arrival = ?"
 _SEQ = "select seq from sessions where arrival = ?"
-_BY_KEY = "select seq, body from entries where session = ? and key = ?"
+_BY_KEY = "select seq, body from keys join entries using (session, seq) where keys.session = ? and key = ?"
 _TOMBSTONE = "select epoch from tombstones where id = ? order by arrival desc limit 1"
 _TOMBSTONE_OF = "select epoch from tombstones where arrival = ?"
 _DAMAGED = "insert or ignore into damages (id, first_seq, last_seq, text) values (?, ?, ?, ?)"

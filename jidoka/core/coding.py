@@ -50,17 +50,19 @@ _TYPES: Final[tuple[EventType, ...]] = (
 _CODES: Final = {str(type): code for code, type in enumerate(_TYPES, start=1)}
 _ADDED: Final = _CODES["conversation_added"]
 _ROLES: Final = ("user", "assistant", "system", "tool")
-_ROLE_CODES: Final = {role: code for code, role in enumerate(_ROLES)}
+_ROLE_CODES: Final = {role: bytes((code,)) for code, role in enumerate(_ROLES)}
 
-# Flags in the first byte, whose upper half is the version of the format.
-_VERSION, _VERSIONS = 0x10, 0xF0
-_KEY, _CORRELATION, _CAUSATION, _MESSAGE = 1, 2, 4, 8
-# Flags, type, microseconds since 1970, epoch.
-_START = Struct("<BBqI")
+# Flags in the first byte, whose upper three bits are the version of the format.
+_VERSION, _VERSIONS = 0x20, 0xE0
+_KEY, _COUNTED, _CORRELATION, _CAUSATION, _MESSAGE = 1, 2, 4, 8, 16
+# Flags, type, microseconds since 1970, epoch; the epoch as _LONG where it does not fit.
+_START = Struct("<BBqB")
+_LONG, _EPOCH = 0xFF, Struct("<I")
 _LENGTH = Struct("<H")
+# A key that a client has counted: its prefix, and the number.
+_COUNTER = Struct("<6sI")
 
 _MESSAGE_ID = "message_"
-_MESSAGE_FIELDS = dict.fromkeys(("id", "role", "content", "metadata")).keys()
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,27 +87,40 @@ def next_sum(body: bytes, previous: int) -> int:
     return crc32(body, previous)
 
 
+def with_sum(body: bytes, sum: int) -> bytes:
+    """An entry's bytes as they are kept: behind their checksum."""
+    return sum.to_bytes(4, "big") + body
+
+
+def kept_sum(kept: bytes) -> int:
+    """The checksum in front of what is kept of an entry."""
+    return int.from_bytes(kept[:4], "big")
+
+
 def encode(entry: Entry) -> bytes:
     """*entry* as bytes. Its seq, and the session it belongs to, are where the bytes are kept."""
-    flags, texts = _VERSION, b""
+    flags, texts, epoch = _VERSION, b"", entry.epoch
+    if epoch >= _LONG:
+        texts, epoch = _EPOCH.pack(epoch), _LONG
+    code = _CODES.get(entry.type, 0)
+    if not code:
+        texts += _text(entry.type)
     if entry.key is not None:
-        flags |= _KEY
-        texts += _text(entry.key)
+        counted = _counted(entry.key)
+        flags |= _KEY if counted is None else _COUNTED
+        texts += _text(entry.key) if counted is None else counted
     if entry.correlation_id is not None:
         flags |= _CORRELATION
         texts += _text(entry.correlation_id)
     if entry.causation_id is not None:
         flags |= _CAUSATION
         texts += _text(entry.causation_id)
-    code = _CODES.get(entry.type, 0)
-    if not code:
-        texts = _text(entry.type) + texts
     data = _plain_message(entry.data) if code == _ADDED else None
     if data is None:
         data = to_json(entry.data)
     else:
         flags |= _MESSAGE
-    return _START.pack(flags, code, micros(entry.at), entry.epoch) + texts + data
+    return _START.pack(flags, code, micros(entry.at), epoch) + texts + data
 
 
 def _text(text: str) -> bytes:
@@ -113,56 +128,77 @@ def _text(text: str) -> bytes:
     return _LENGTH.pack(len(raw)) + raw
 
 
+def _counted(key: str) -> bytes | None:
+    """A key as clients count them, `0123456789ab-42`, in half the room."""
+    prefix, _, number = key.partition("-")
+    if len(prefix) != 12 or not number.isdecimal() or len(number) > 9:
+        return None
+    try:
+        counted = _COUNTER.pack(bytes.fromhex(prefix), int(number))
+    except ValueError:
+        return None
+    return counted if _counted_key(counted, 0) == key else None
+
+
+def _counted_key(body: bytes, place: int) -> str:
+    prefix, number = _COUNTER.unpack_from(body, place)
+    return f"{prefix.hex()}-{number}"
+
+
 def _plain_message(data: Mapping[str, Any]) -> bytes | None:
     """A message with an id of ours and nothing special, which most are, without the names of its members."""
-    id = data.get("id")
-    if data.keys() != _MESSAGE_FIELDS or data["metadata"] or not isinstance(id, str) or len(id) != 40:
+    if len(data) != 4:
         return None
-    digits = id[8:]
-    if not id.startswith(_MESSAGE_ID) or not set(digits) <= _HEXADECIMAL:
+    try:
+        id, role, content, metadata = data["id"], _ROLE_CODES[data["role"]], data["content"], data["metadata"]
+        digits = bytes.fromhex(id[8:])
+    except (KeyError, ValueError, TypeError):
         return None
-    role = _ROLE_CODES.get(data["role"])
-    return None if role is None else bytes.fromhex(digits) + bytes((role,)) + data["content"].encode()
-
-
-_HEXADECIMAL = frozenset("0123456789abcdef")
+    if metadata or len(digits) != 16 or id != _MESSAGE_ID + digits.hex():
+        return None
+    return digits + role + content.encode()
 
 
 def decode(session_id: str, seq: int, body: bytes) -> Entry:
     """The entry that *body* was made of. Raises CorruptRecord."""
     try:
         return _decode(seq, body)
-    except (ValueError, IndexError, KeyError, OverflowError, StructError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, OSError, StructError) as error:
         raise broken(session_id, seq, seq, f"cannot be read: {error}") from error
 
 
 def _decode(seq: int, body: bytes) -> Entry:
     flags, code, at, epoch = cast("tuple[int, int, int, int]", _START.unpack_from(body))
     if flags & _VERSIONS != _VERSION:
-        raise ValueError(f"version {flags >> 4} of the format")
-    place = _START.size
+        raise ValueError(f"version {flags >> 5} of the format")
+    place, key, correlation, causation = _START.size, None, None, None
+    if epoch == _LONG:
+        (epoch,), place = _EPOCH.unpack_from(body, place), place + _EPOCH.size
     if code:
         name: str = _TYPES[code - 1]
     else:
         name, place = _text_at(body, place)
-    key = correlation = causation = None
-    if flags & _KEY:
+    if flags & _COUNTED:
+        key, place = _counted_key(body, place), place + _COUNTER.size
+    elif flags & _KEY:
         key, place = _text_at(body, place)
     if flags & _CORRELATION:
         correlation, place = _text_at(body, place)
     if flags & _CAUSATION:
         causation, place = _text_at(body, place)
-    data: dict[str, Any]
-    if flags & _MESSAGE:
-        data = {
-            "id": _MESSAGE_ID + body[place : place + 16].hex(),
-            "role": _ROLES[body[place + 16]],
-            "content": body[place + 17 :].decode(),
-            "metadata": {},
-        }
-    else:
-        data = from_json(body[place:])
-    return Entry(seq, name, _1970 + timedelta(microseconds=at), data, key, epoch, correlation, causation)
+    data = _message_at(body, place) if flags & _MESSAGE else from_json(body[place:])
+    # Exact: a float of that size counts in quarters of a microsecond.
+    return Entry(seq, name, datetime.fromtimestamp(at / 1e6, UTC), data, key, epoch, correlation, causation)
+
+
+def _message_at(body: bytes, place: int) -> dict[str, Any]:
+    end = place + 16
+    return {
+        "id": _MESSAGE_ID + body[place:end].hex(),
+        "role": _ROLES[body[end]],
+        "content": body[end + 1 :].decode(),
+        "metadata": {},
+    }
 
 
 def _text_at(body: bytes, place: int) -> tuple[str, int]:
@@ -189,8 +225,8 @@ def broken(session_id: str, first_seq: int | None, last_seq: int | None, text: s
 
 
 def hashed(text: str, secret: bytes = b"") -> int:
-    """64 bits of *text*, signed. With a *secret* nobody else can tell what they were made of."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8, key=secret).digest(), "big", signed=True)
+    """48 bits of *text*, as few as an index needs. With a *secret* nobody else can tell what they were made of."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=6, key=secret).digest(), "big", signed=True)
 
 
 def terms(metadata: Mapping[str, Any], secret: bytes = b"") -> Iterator[int]:
