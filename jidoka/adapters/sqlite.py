@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import anyio
+
 from jidoka.actors.backend import Backend
 from jidoka.adapters import sqlite_file as file
 from jidoka.adapters import sqlite_listing as listing
@@ -61,6 +63,7 @@ class SQLiteStore:
             raise InvalidMessage(f"durability is power or process, not {durability!r:.40}", field="durability")
         self.path = Path(path).absolute()
         self.read_only = read_only
+        self._newest = max(migrations)
         self._sight = reads.Sight(self.path, keyring)
         self._writing = ask.Writing(
             self.path,
@@ -110,7 +113,7 @@ class SQLiteStore:
             raise
 
     def _connect(self) -> Any:
-        connection = file.reading(self.path)
+        connection = file.reading(self.path, newest=self._newest)
         if self.read_only:
             with file.translated(self.path):
                 self._sight.unlock(connection)
@@ -123,10 +126,12 @@ class SQLiteStore:
     async def close(self) -> None:
         readers, writer = self._readers, self._writer
         self._readers = self._writer = None
-        if readers is not None:
-            await readers.close()
-        if writer is not None:
-            await writer.close()
+        # What has come in is finished, and the lock is let go, also where somebody is in a hurry.
+        with anyio.CancelScope(shield=True):
+            if readers is not None:
+                await readers.close()
+            if writer is not None:
+                await writer.close()
 
     # --- one journal ------------------------------------------------------------------------------
 

@@ -30,21 +30,22 @@ MIGRATIONS: Final[Mapping[int, str]] = {
             characters integer not null, cycles integer not null, created_at integer not null,
             updated_at integer not null, active_at integer not null, expires_at integer, last_sum integer not null,
             profile_sum integer not null, note blob, row_sum integer not null, owner text
-        );
+        ) strict;
         create index sessions_by_status on sessions (status, arrival);
         create index sessions_by_owner on sessions (owner, arrival) where owner is not null;
         create index sessions_by_expiry on sessions (expires_at) where expires_at is not null;
-        create table profiles (arrival integer primary key, profile blob not null, wrapped blob);
-        create table terms (term integer, arrival integer, primary key (term, arrival)) without rowid;
+        create table profiles (arrival integer primary key, profile blob not null, wrapped blob) strict;
+        create table terms (term integer, arrival integer, primary key (term, arrival)) without rowid, strict;
         create table entries (n integer primary key, session integer not null, seq integer not null,
-            body blob not null);
+            body blob not null) strict;
         create unique index entries_by_session on entries (session, seq);
-        create table keys (session integer, key integer, seq integer, primary key (session, key, seq)) without rowid;
-        create table totals (status integer primary key, sessions integer not null);
-        create table tombstones (arrival integer primary key, id text not null, epoch integer not null);
+        create table keys (session integer, key integer, seq integer, primary key (session, key, seq))
+            without rowid, strict;
+        create table totals (status integer primary key, sessions integer not null) strict;
+        create table tombstones (arrival integer primary key, id text not null, epoch integer not null) strict;
         create index tombstones_by_id on tombstones (id);
-        create table damages (id text primary key, first_seq integer, last_seq integer, text text not null);
-        create table vault (name text primary key, value blob not null);
+        create table damages (id text primary key, first_seq integer, last_seq integer, text text not null) strict;
+        create table vault (name text primary key, value blob not null) strict;
     """,
 }
 
@@ -62,7 +63,7 @@ def translated(path: Path, *, session_id: str | None = None) -> Generator[None]:
         raise
     except apsw.FullError as error:
         raise StorageFull(f"{path}: no space is left") from error
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"damaged: {error}", place=str(path), session_id=session_id) from error
     except apsw.IOError as error:
         raise _io_error(path, error, session_id) from error
@@ -115,13 +116,13 @@ def disconnect(connection: Connection) -> None:
     connection.close()
 
 
-def reading(path: Path) -> Connection:
+def reading(path: Path, *, newest: int) -> Connection:
     """A connection for looking. Raises StoreUnavailable for what is not ours, or newer than we are."""
     with translated(path):
         if not path.exists():
             raise StoreUnavailable(f"there is no {path}")
         connection = connect(path, read_only=True)
-        _check_version(connection, path, newest=max(MIGRATIONS))
+        _check_version(connection, path, newest=newest)
         return connection
 
 

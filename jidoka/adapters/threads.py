@@ -55,16 +55,18 @@ class _Crew(Generic[T]):
         self._is_closed = False
 
     async def start(self) -> None:
-        """Start the threads, and wait until each is ready. Raises what kept one from it."""
+        """Start the threads, and wait until each is ready. Raises what kept one from it; then none is left."""
         self._started = [Job[None](None, self._backend.new_slot()) for _ in self._threads]
         starting = list(self._started)
         for thread in self._threads:
             thread.start()
-        for job in starting:
-            await job.slot
+        failure = await _all_of(starting)
+        if failure is not None:
+            await self.close()
+            raise failure
 
     async def close(self) -> None:
-        """Finish what has come in, then end the threads. Fine twice."""
+        """Finish what has come in, then end the threads. Fine twice. Raises what went wrong at the end of one."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -72,10 +74,11 @@ class _Crew(Generic[T]):
         ending = list(self._ended)
         for _ in self._threads:
             self._queue.put(None)
-        for job in ending:
-            await job.slot
+        failure = await _all_of(ending)
         for thread in self._threads:
             thread.join()
+        if failure is not None:
+            raise failure
 
     async def do(self, work: T) -> Any:
         """Have *work* done. Whoever is cancelled here does not know what became of it."""
@@ -97,17 +100,19 @@ class _Crew(Generic[T]):
         except Exception as error:
             started.error = error
             self._post([started])
+            # Not even begun: nothing to end, but somebody waits for that.
+            while self._queue.get() is not None:
+                pass
+            self._post([self._ended.pop()])
             return
         self._post([started])
+        self.serve()
+        ended = self._ended.pop()
         try:
-            self.serve()
-        finally:
-            ended = self._ended.pop()
-            try:
-                self.end()
-            except Exception as error:
-                ended.error = error
-            self._post([ended])
+            self.end()
+        except Exception as error:
+            ended.error = error
+        self._post([ended])
 
     def begin(self) -> None:
         """On each thread, first."""
@@ -118,6 +123,17 @@ class _Crew(Generic[T]):
 
     def end(self) -> None:
         """On each thread, last."""
+
+
+async def _all_of(jobs: Sequence[Job[None]]) -> Exception | None:
+    """Wait for all of them; the first failure, if there is one."""
+    failure: Exception | None = None
+    for job in jobs:
+        try:
+            await job.slot
+        except Exception as error:
+            failure = failure or error
+    return failure
 
 
 def _deliver(jobs: Sequence[Job[Any]]) -> None:
