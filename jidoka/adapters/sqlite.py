@@ -19,8 +19,10 @@ from jidoka.adapters import sqlite_file as file
 from jidoka.adapters import sqlite_listing as listing
 from jidoka.adapters import sqlite_read as reads
 from jidoka.adapters import sqlite_write as ask
+from jidoka.adapters.encryption import keys_from
 from jidoka.adapters.sqlite_backup import copy_of
 from jidoka.adapters.sqlite_examine import examine
+from jidoka.adapters.sqlite_rotate import rotated
 from jidoka.adapters.threads import ReaderThreads, WriterThread
 from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage, StoreUnavailable
@@ -77,17 +79,23 @@ class SQLiteStore:
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteStore:
-        """`sqlite:///relative.db` or `sqlite:////absolute.db`, with `?durability=process` or `?mode=ro`."""
+        """`sqlite:///relative.db` or `sqlite:////absolute.db`.
+
+        Options: `?durability=process`, `mode=ro`, and `key=env:NAME` or `key=file:PATH` for encryption.
+        """
         where, _, query = url.removeprefix("sqlite://").partition("?")
         path = unquote(where.removeprefix("/"))
         if not where.startswith("/") or not path or path.endswith("/") or "\0" in path or path == ":memory:":
-            raise InvalidMessage(f"not the URL of a file: {url}; it is sqlite:///name or sqlite:////place/name")
+            raise InvalidMessage(
+                f"not the URL of a file: sqlite://{where}; it is sqlite:///name or sqlite:////place/name"
+            )
         options = dict(parse_qsl(query, keep_blank_values=True))
         mode = options.pop("mode", "rw")
         durability = options.pop("durability", "power")
+        keyring = keys_from(options.pop("key")) if "key" in options else None
         if options or mode not in {"rw", "ro"}:
-            raise InvalidMessage(f"{url}: the options are durability=power|process and mode=rw|ro")
-        return cls(path, durability=durability, read_only=mode == "ro")
+            raise InvalidMessage(f"{path}: the options are durability=power|process, mode=rw|ro and key=env:…|file:…")
+        return cls(path, durability=durability, read_only=mode == "ro", keyring=keyring)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"
@@ -188,6 +196,14 @@ class SQLiteStore:
     async def backup(self, target: Path) -> None:
         """The store as it is now, as one file, while others go on writing. Raises InvalidMessage if there is one."""
         await self._read(copy_of, target)
+
+    async def rotate(self, *, after: int = 0, limit: int = 100) -> int | None:
+        """Wrap the keys of the *limit* sessions that arrived next after *after* with the newest master key.
+
+        The answer is where to go on; None after the last. Then whatever is read needs the newest key only. Others go
+        on meanwhile, and it may be stopped at any time and begun again.
+        """
+        return await self._write(ask.Run(lambda connection: rotated(connection, self._sight, after, limit)))
 
     # --- the threads ------------------------------------------------------------------------------
 

@@ -108,6 +108,8 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     connection: Connection = apsw.Connection(str(path), flags=flags, vfs=checked_vfs())
     connection.set_busy_timeout(5_000)
     connection.execute("pragma cache_size = -16000")
+    # Nothing of what is sorted lies about in other files.
+    connection.execute("pragma temp_store = memory")
     return connection
 
 

@@ -47,8 +47,11 @@ class Sight:
         """What hides that which is looked up."""
         return self.keyring.secret
 
-    def unlock(self, connection: file.Connection) -> None:
-        """Get the keys ready."""
+    def unlock(self, connection: file.Connection) -> bytes | None:
+        """Get the keys ready; what the file is to keep of them, if that is new. Raises StoreUnavailable."""
+        (kept,) = next(iter(file.rows(connection, "select value from vault where name = 'keys'")), (None,))
+        is_new = not file.rows(connection, "select 1 from sessions limit 1")
+        return self.keyring.unlock(kept, is_new=is_new)
 
     def look_for_damages(self, connection: file.Connection) -> None:
         """Which sessions are known to have lost something."""

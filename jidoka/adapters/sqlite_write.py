@@ -99,7 +99,9 @@ class Writing:
             )
             self._connection.set_wal_hook(self._committed)
             with file.translated(self._path):
-                self._sight.unlock(self._connection)
+                kept = self._sight.unlock(self._connection)
+                if kept is not None:
+                    self._connection.execute("insert or replace into vault (name, value) values ('keys', ?)", (kept,))
                 self._compare_with_the_tail()
                 self._next_arrival = self._last_arrival() + 1
                 self._checkpoint()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from jidoka.core.errors import StoreUnavailable
+
 
 class Seal(Protocol):
     """One session's: turns what is to be kept into what is kept, and back."""
@@ -25,6 +27,19 @@ class Keyring(Protocol):
         """Makes what is looked up (owners, keys, metadata) unreadable. Empty where nothing is hidden."""
         ...
 
+    @property
+    def mark(self) -> bytes:
+        """What everything begins with that is wrapped today. Empty where nothing is."""
+        ...
+
+    def unlock(self, kept: bytes | None, *, is_new: bool) -> bytes | None:
+        """Called once, with what the store has kept of this keyring: None if nothing, as when the store is new.
+
+        Answers what the store is to keep instead; None if that has not changed. Raises StoreUnavailable when these
+        are not the store's keys.
+        """
+        ...
+
     def new(self, session_id: str) -> tuple[Seal, bytes | None]:
         """The seal of a new session, and what the store keeps of it, wrapped."""
         ...
@@ -33,11 +48,21 @@ class Keyring(Protocol):
         """The seal of which the store has kept *wrapped*. Raises CorruptRecord."""
         ...
 
+    def wrapped_anew(self, session_id: str, wrapped: bytes) -> bytes:
+        """The same key, wrapped as it would be today. Raises CorruptRecord."""
+        ...
+
 
 class Open:
     """No encryption: the seal, and the keyring, of stores that hide nothing."""
 
     secret: bytes = b""
+    mark: bytes = b""
+
+    def unlock(self, kept: bytes | None, *, is_new: bool) -> bytes | None:
+        if kept is not None:
+            raise StoreUnavailable("the store is encrypted: say which key, as ?key=env:NAME or ?key=file:PATH")
+        return None
 
     def seal(self, place: str, plain: bytes) -> bytes:
         return plain
@@ -50,3 +75,6 @@ class Open:
 
     def open(self, session_id: str, wrapped: bytes | None) -> Seal:
         return self
+
+    def wrapped_anew(self, session_id: str, wrapped: bytes) -> bytes:
+        return wrapped

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jidoka.adapters.encryption import MasterKeys
 from jidoka.adapters.memory import MemoryStore
 from jidoka.adapters.sqlite import SQLiteStore
 from jidoka.ports.store import Store
@@ -13,6 +14,7 @@ from jidoka.testing.contracts import StoreContract
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda place: SQLiteStore(place / "jidoka.db"),
+    "encrypted": lambda place: SQLiteStore(place / "jidoka.db", keyring=MasterKeys([b"k" * 32])),
 }
 
 
