@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.errors import ActorRestarted
 from jidoka.core import checks
-from jidoka.core.documents import carried, parse_document
+from jidoka.core.documents import carried, carried_cycles, parse_document
 from jidoka.core.errors import DuplicateKey, InvalidMessage, SessionExists, SessionNotFound
 from jidoka.core.state import SessionState
 from jidoka.sessions import requests as ask
@@ -52,12 +52,15 @@ async def fork_of(session_id: str, door: Door, *, at: int | None, metadata: dict
         raise InvalidMessage(f"the journal of session {session_id} ends with entry {head.seq}, before {at}", field="at")
     kept = checks.json_object(metadata, field="metadata") if metadata is not None else None
     entries = await store.read(session_id, limit=at)
+    state = SessionState.of(session_id, entries)
+    known = state.metadata if kept is None else kept
     data = {
         "owner": head.owner,
-        "metadata": SessionState.of(session_id, entries).metadata if kept is None else kept,
+        "metadata": known,
         "llm_config": head.llm_config,
         "config": head.config,
         "forked_from": {"session_id": session_id, "seq": entries[-1].seq},
+        **carried_cycles(state, known, is_told=kept is not None),
     }
     fork_id = f"session_{door.house.world.new_id()}"
     await give_birth(door, fork_id, ask.Born(data, tuple(carried(entries))))

@@ -97,7 +97,7 @@ class Session:
     async def export(self) -> dict[str, Any]:
         """A JSON document that `Client.import_session` takes. Works on ended sessions too."""
         head = await self._head()
-        return export_document(head, await self._door.house.store.read(self.id))
+        return export_document(head, await self._door.house.store.read(self.id, limit=head.seq))
 
     # --- history ---------------------------------------------------------------------------------------------
 

@@ -94,13 +94,13 @@ def _check_parts(include: Collection[str]) -> None:
 def context_stats(state: SessionState, *, max_context_tokens: int) -> ContextStats:
     """How full the context of *state* is."""
     tokens = state.characters // 4
-    cycles = state.metadata.get("cycle_count")
     return ContextStats(
         session_id=state.session_id,
         message_count=state.message_count,
         estimated_tokens=tokens,
         context_percentage=round(100 * tokens / max_context_tokens, 2),
-        cycle_count=cycles if type(cycles) is int else state.cycles,
+        cycle_count=state.cycles,
         active_file_count=len(state.files),
         max_context_tokens=max_context_tokens,
+        saved_at=state.updated_at,
     )

@@ -1,28 +1,27 @@
-"""Sessions as JSON documents: jidoka's own export, and the file of seed 001."""
+"""Sessions as JSON documents: jidoka's own export, and what to make of one that comes in."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
 from jidoka.core import checks
 from jidoka.core.config import SessionConfig
+from jidoka.core.document_parts import Document, Draft, id_or_none, reading
 from jidoka.core.entries import Entry
-from jidoka.core.errors import CorruptRecord, InvalidMessage, InvalidSessionId, JidokaError
+from jidoka.core.errors import CorruptRecord, InvalidMessage
 from jidoka.core.events import EventType
-from jidoka.core.frozen import EMPTY, thaw
-from jidoka.core.heads import Head
+from jidoka.core.frozen import thaw
+from jidoka.core.heads import MOST_CYCLES, Head, cycle_count
 from jidoka.core.json_values import RECORD
+from jidoka.core.seals import SEAL, check_seal, sealed
+from jidoka.core.seed_documents import from_monitor, from_seed_001
 from jidoka.core.state import SessionState
 
 FORMAT: Final = "jidoka.session"
 VERSION: Final = 1
-
-Draft = tuple[str, dict[str, Any]]
 
 # What an import takes over: what was said and kept, not the lives that were lived.
 CARRIED: Final = frozenset(
@@ -36,19 +35,14 @@ CARRIED: Final = frozenset(
     )
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """What an imported session begins with."""
-
-    session_id: str | None
-    data: dict[str, Any]
-    drafts: tuple[Draft, ...]
+_TIMED: Final = frozenset({str(EventType.CONVERSATION_ADDED), str(EventType.FILE_ADDED)})
+# What the counts of an export have to agree on with its journal.
+_COUNTS: Final = ("last_seq", "message_count", "version", "incarnation", "status")
 
 
 def export_document(head: Head, entries: Iterable[Entry]) -> dict[str, Any]:
-    """A session as plain JSON: its journal, and what it adds up to."""
-    return {
+    """A session as plain JSON: its journal, what it adds up to, and a seal."""
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "session_id": head.session_id,
@@ -65,12 +59,14 @@ def export_document(head: Head, entries: Iterable[Entry]) -> dict[str, Any]:
             for entry in entries
         ],
     }
+    return sealed(document)
 
 
 def parse_document(document: Any) -> Document:
     """What *document*, an export or a file of seed 001, as text or parsed, begins a session with.
 
-    Raises InvalidMessage for what is neither, CorruptRecord with its place for a damaged one.
+    Raises InvalidMessage for what is neither, CorruptRecord with its place for a damaged one. An export without its
+    seal, or with another's, is a damaged one: whoever changes it on purpose seals it again (`seals.sealed`).
     """
     if isinstance(document, str | bytes | bytearray):
         try:
@@ -80,37 +76,49 @@ def parse_document(document: Any) -> Document:
     if not isinstance(document, Mapping):
         raise InvalidMessage(f"a document is a JSON object, not {type(document).__name__}", field="document")
     known = cast("Mapping[str, Any]", document)
+    parsed = _parsed(known)
+    # Last: where the damage can be named more closely, it has been.
+    check_seal(known)
+    if parsed is None:
+        raise InvalidMessage("neither an exported session nor a session file of seed 001", field="document")
+    return parsed
+
+
+def _parsed(known: Mapping[str, Any]) -> Document | None:
     if known.get("format") == FORMAT:
         return _exported(known)
     if "conversation_history" in known:
-        return _from_seed_001(known)
-    raise InvalidMessage("neither an exported session nor a session file of seed 001", field="document")
+        return from_seed_001(known)
+    if "messages" in known and "cycle_count" in known:
+        return from_monitor(known)
+    return None
 
 
 def carried(entries: Iterable[Entry]) -> Iterator[Draft]:
-    """What a new session takes over of *entries*, with the time at which it was said."""
+    """What a new session takes over of *entries*, with the time at which it was said or done where that is shown."""
     for entry in entries:
-        if entry.type not in CARRIED or entry.data.get("part") == "metadata":
-            continue
         data = entry.data
-        if entry.type == EventType.CONVERSATION_ADDED and "at" not in data:
+        if entry.type not in CARRIED or data.get("part") == "metadata":
+            continue
+        if "at" not in data and (entry.type in _TIMED or data.get("part") == "file_index"):
             data = {**data, "at": entry.at.isoformat()}
         yield entry.type, data
 
 
-@contextmanager
-def _reading(place: str) -> Generator[None]:
-    """Whatever is wrong in here is wrong at *place*."""
-    try:
-        yield
-    except KeyError as error:
-        raise CorruptRecord(f"{error} is missing", place=place) from error
-    except (JidokaError, ValueError, TypeError, AttributeError) as error:
-        raise CorruptRecord(f"cannot be read: {error}", place=place) from error
+def carried_cycles(state: Head, metadata: Mapping[str, Any], *, is_told: bool = False) -> dict[str, int]:
+    """What the birth of a session with *metadata* says besides, so that it counts on from where *state* is.
+
+    *is_told*: the metadata is not the state's own, and a count in it is what somebody wants.
+    """
+    count = cycle_count(metadata)
+    if (is_told and count is not None) or (count or 0) == state.cycles:
+        return {}
+    return {"cycles": state.cycles}
 
 
 def _exported(document: Mapping[str, Any]) -> Document:
     if document.get("version") != VERSION:
+        check_seal(document)
         raise InvalidMessage(
             f"this jidoka reads version {VERSION}, not {document.get('version')!r:.40}", field="version"
         )
@@ -119,7 +127,8 @@ def _exported(document: Mapping[str, Any]) -> Document:
         raise CorruptRecord("there are none", place="entries")
     journal = [_entry(number, raw) for number, raw in enumerate(cast("list[Any]", entries), start=1)]
     state = SessionState.of(str(document.get("session_id")), journal)
-    with _reading("entry 1"):
+    _check_counts(document.get("info"), state)
+    with reading("entry 1"):
         SessionConfig().with_options(state.config)
         data = {
             "owner": checks.owner(state.owner),
@@ -127,12 +136,25 @@ def _exported(document: Mapping[str, Any]) -> Document:
             "llm_config": state.llm_config,
             "config": state.config,
             "imported": {"session_id": state.session_id, "seq": state.seq},
+            **carried_cycles(state, state.metadata),
         }
-    return Document(_id_or_none(document.get("session_id")), data, tuple(carried(journal)))
+    if SEAL not in document:
+        raise CorruptRecord("is missing", place=SEAL)
+    return Document(id_or_none(document.get("session_id")), data, tuple(carried(journal)))
+
+
+def _check_counts(info: Any, state: Head) -> None:
+    if not isinstance(info, Mapping):
+        raise CorruptRecord("is not an object", place="info")
+    said, actual = cast("Mapping[str, Any]", info), state.info()
+    for name in _COUNTS:
+        if said.get(name) != getattr(actual, name):
+            text = f"is {said.get(name)!r:.40}, and the journal adds up to {getattr(actual, name)}"
+            raise CorruptRecord(text, place=f"info.{name}")
 
 
 def _entry(number: int, raw: Any) -> Entry:
-    with _reading(f"entry {number}"):
+    with reading(f"entry {number}"):
         data = checks.json_object(raw["data"], field="data", limits=RECORD)
         entry = Entry(checks.count(raw["seq"], field="seq"), EventType(raw["type"]), _time(raw["at"]), data)
         look = _LOOKS.get(entry.type)
@@ -156,6 +178,7 @@ def _time(value: Any) -> datetime:
 def _look_at_birth(data: Mapping[str, Any]) -> None:
     for name in ("metadata", "llm_config", "config"):
         checks.json_object(data.get(name), field=name)
+    checks.count(data.get("cycles", 0), field="cycles", most=2 * MOST_CYCLES)
 
 
 def _look_at_message(data: Mapping[str, Any]) -> None:
@@ -163,12 +186,17 @@ def _look_at_message(data: Mapping[str, Any]) -> None:
     checks.content(data["content"])
     checks.text(data["id"], field="id")
     checks.json_object(data.get("metadata"), field="metadata")
+    _look_at_time(data)
+
+
+def _look_at_time(data: Mapping[str, Any]) -> None:
     if "at" in data:
         _time(data["at"])
 
 
 def _look_at_file(data: Mapping[str, Any]) -> None:
     checks.path(data["path"])
+    _look_at_time(data)
 
 
 def _look_at_update(data: Mapping[str, Any]) -> None:
@@ -177,7 +205,7 @@ def _look_at_update(data: Mapping[str, Any]) -> None:
             checks.json_object(data["patch"], field="patch")
             checks.count(data["version"], field="version", least=1)
         case "file_index":
-            checks.path(data["path"])
+            _look_at_file(data)
             checks.json_object(data["metadata"], field="metadata")
         case "working_context":
             checks.context_key(data["key"])
@@ -194,49 +222,3 @@ _LOOKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     str(EventType.FILE_REMOVED): _look_at_file,
     str(EventType.CONTEXT_UPDATED): _look_at_update,
 }
-
-
-# --- the file of seed 001 -------------------------------------------------------------------------
-
-
-def _from_seed_001(document: Mapping[str, Any]) -> Document:
-    history = document["conversation_history"]
-    if not isinstance(history, list):
-        raise CorruptRecord("is not a list", place="conversation_history")
-    drafts = [_said(number, raw) for number, raw in enumerate(cast("list[Any]", history))]
-    with _reading("metadata"):
-        metadata = checks.json_object(document.get("metadata"), field="metadata")
-    source = {"format": "seed 001", "session_id": document.get("session_id"), "saved_at": document.get("saved_at")}
-    with _reading("document"):
-        imported = checks.json_object(source, field="imported")
-    data = {"owner": None, "metadata": metadata, "llm_config": EMPTY, "config": EMPTY, "imported": imported}
-    return Document(_id_or_none(document.get("session_id")), data, tuple(drafts))
-
-
-def _said(number: int, raw: Any) -> Draft:
-    metadata: dict[str, Any] = {}
-    with _reading(f"conversation_history[{number}]"):
-        content = raw["content"]
-        if isinstance(content, list):
-            # Blocks: their text is what was said, and all of them are kept.
-            metadata = {"content_blocks": checks.json_value(content, field="content")}
-            content = _text_of(cast("list[Any]", content))
-        data = {
-            "id": f"message_{number + 1}",
-            "role": checks.role(raw["role"]),
-            "content": checks.content(content),
-            "metadata": metadata,
-        }
-    return EventType.CONVERSATION_ADDED, data
-
-
-def _text_of(blocks: list[Any]) -> str:
-    texts = [str(block["text"]) for block in blocks if block["type"] == "text"]
-    return "\n".join(texts) or json.dumps(blocks)
-
-
-def _id_or_none(value: Any) -> str | None:
-    try:
-        return checks.session_id(value)
-    except InvalidSessionId:
-        return None

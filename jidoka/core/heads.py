@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -31,6 +31,10 @@ _NO_ACTIVITY = frozenset(
 )
 # Nothing of it runs, and nothing is about to.
 AT_REST = frozenset({SessionStatus.SUSPENDED, SessionStatus.TERMINATED, SessionStatus.FAILED})
+CYCLE_COUNT = "cycle_count"
+"""Where metadata says how many cycles a session has been through: where a session of seed 001 keeps it."""
+# With the turns to come it still fits into 32 bits.
+MOST_CYCLES = 1_000_000_000
 _STATUS = {str(status): status for status in SessionStatus}
 
 
@@ -169,6 +173,12 @@ class Head:
 _INFO_FIELDS = frozenset(SessionInfo.model_fields)
 
 
+def cycle_count(metadata: Mapping[str, Any]) -> int | None:
+    """The count that *metadata* keeps, if it is one."""
+    count = metadata.get(CYCLE_COUNT)
+    return count if type(count) is int and 0 <= count <= MOST_CYCLES else None
+
+
 def gap(session_id: str, entry: Entry, expected: int) -> CorruptRecord:
     """What to say of an entry that does not follow on from the one before it."""
     text = f"entry {entry.seq} stands where entry {expected} should be"
@@ -190,6 +200,7 @@ def _created(head: Head, entry: Entry) -> None:
     head.llm_config = frozen(data.get("llm_config") or EMPTY)
     head.config = frozen(data.get("config") or EMPTY)
     head.created_at = entry.at
+    head.cycles = data["cycles"] if "cycles" in data else cycle_count(head.metadata) or 0
 
 
 def _status(head: Head, entry: Entry) -> None:
@@ -218,6 +229,9 @@ def _updated(head: Head, entry: Entry) -> None:
     if data["part"] == "metadata":
         head.metadata = merged(head.metadata, data["patch"])
         head.version = data["version"]
+        if CYCLE_COUNT in data["patch"]:
+            count = cycle_count(head.metadata)
+            head.cycles = head.cycles if count is None else count
 
 
 def _turn_started(head: Head, entry: Entry) -> None:

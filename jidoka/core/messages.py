@@ -87,5 +87,8 @@ class ContextStats(Record):
     estimated_tokens: int
     context_percentage: float
     cycle_count: int
+    """Turns completed, from the count on that the metadata's `cycle_count` was last set to."""
     active_file_count: int
     max_context_tokens: int
+    saved_at: AwareDatetime | None = None
+    """When the last entry was committed."""

@@ -33,6 +33,12 @@ def message_of(session_id: str, entry: Entry) -> Message:
     return trusted(Message, _MESSAGE_FIELDS, fields)
 
 
+def _when(entry: Entry) -> datetime:
+    """When it was done. What an import or a fork has taken over has its own time."""
+    at = entry.data.get("at")
+    return entry.at if at is None else datetime.fromisoformat(at)
+
+
 class SessionState(Head):
     """Head and content. An idle session has no content, and what it has none of takes no room."""
 
@@ -119,7 +125,7 @@ class SessionState(Head):
         self._messages = None
 
     def _add_file(self, entry: Entry) -> None:
-        fields = {"path": entry.data["path"], "added_at": entry.at}
+        fields = {"path": entry.data["path"], "added_at": _when(entry)}
         self.files = (*self.files, trusted(ActiveFile, _FILE_FIELDS, fields))
 
     def _remove_file(self, entry: Entry) -> None:
@@ -147,7 +153,7 @@ class SessionState(Head):
         if self._index is None:
             self._index = {}
         path = entry.data["path"]
-        stamp = {"last_accessed": entry.at.isoformat()}
+        stamp = {"last_accessed": _when(entry).isoformat()}
         self._index[path] = FrozenDict(self._index.get(path, EMPTY) | frozen(entry.data["metadata"]) | stamp)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jidoka.client import Client
 from jidoka.core.errors import CorruptRecord, InvalidMessage, JidokaError, SessionNotFound
+from jidoka.core.seals import sealed
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
 from jidoka.testing.faults import kill_supervisor
@@ -34,11 +35,12 @@ async def content_of(session: Session) -> dict[str, Any]:
     info = await session.info()
     context = await session.build_context()
     return {
-        "conversation": [(m.role, m.content, m.metadata, m.at) for m in context.conversation],
-        "files": [file.path for file in context.files],
-        "index": {path: {**known, "last_accessed": None} for path, known in context.file_index.items()},
+        "conversation": [(m.id, m.role, m.content, m.metadata, m.at) for m in context.conversation],
+        "files": context.files,
+        "index": context.file_index,
         "working": context.working_context,
         "info": (info.owner, info.metadata, info.llm_config, info.config),
+        "cycles": (await session.context_stats()).cycle_count,
     }
 
 
@@ -153,8 +155,9 @@ async def test_an_export_is_json_and_holds_the_whole_journal(client: Client) -> 
 
 
 @pytest.mark.parametrize("form", [dict, json.dumps, lambda document: json.dumps(document).encode()])
-async def test_what_was_exported_comes_back_as_it_was(client: Client, form: Any) -> None:
+async def test_what_was_exported_comes_back_as_it_was(client: Client, world: VirtualWorld, form: Any) -> None:
     session = await furnished(client)
+    await world.advance(3600)
     before, document = await content_of(session), await session.export()
     await session.terminate(purge=True)
 
@@ -165,6 +168,38 @@ async def test_what_was_exported_comes_back_as_it_was(client: Client, form: Any)
     await kill_supervisor(back)
     assert await content_of(back) == before
     await back.send_message("user", "goes on")
+
+
+async def test_cycles_are_counted_on_wherever_a_session_goes(client: Client) -> None:
+    session = await client.create_session(metadata={"cycle_count": 40})
+
+    for cycles in (41, 42, 43):
+        await session.prompt("report")
+        await kill_supervisor(session)
+        assert (await session.context_stats()).cycle_count == cycles
+        session = await client.import_session(await session.export())
+        assert (await session.context_stats()).cycle_count == cycles
+
+    fork = await session.fork(at=1)
+    assert (await fork.context_stats()).cycle_count == 43
+    assert (await (await session.fork(metadata={})).context_stats()).cycle_count == 43
+    assert (await (await session.fork(metadata={"cycle_count": 1})).context_stats()).cycle_count == 1
+
+
+async def test_an_export_while_others_write_is_whole(client: Client) -> None:
+    session = await client.create_session()
+
+    async def write(number: int) -> None:
+        await session.send_message("user", f"message {number}")
+
+    async def carry(_: int) -> list[tuple[str, str]]:
+        return await said(await client.import_session(await session.export()))
+
+    outcomes = await all_of([partial((write, carry)[number % 2], number) for number in range(40)])
+
+    everything = await said(session)
+    for copy_of_it in outcomes[1::2]:
+        assert copy_of_it == everything[: len(copy_of_it)]
 
 
 async def test_an_import_whose_id_is_taken_gets_another(client: Client) -> None:
@@ -230,6 +265,41 @@ async def test_a_file_whose_id_is_none_of_ours_gets_one_of_ours(client: Client, 
     session = await client.import_session({**SEED_001, "session_id": session_id})
 
     assert session.id.startswith("session_")
+
+
+@pytest.mark.parametrize(
+    "path_and_value",
+    [
+        (("entries", 2, "data", "content"), "be brieg"),
+        (("entries", 3, "data", "id"), "message_1"),
+        (("info", "message_count"), 3),
+        (("info", "owner"), "eve"),
+        (("sha256",), "0" * 64),
+        (("sha256",), ...),
+    ],
+    ids=str,
+)
+async def test_what_was_changed_on_the_way_is_noticed(
+    client: Client, path_and_value: tuple[tuple[Any, ...], Any]
+) -> None:
+    session = await furnished(client)
+    document = _damaged(await session.export(), *path_and_value[0], value=path_and_value[1])
+
+    with pytest.raises(CorruptRecord) as caught:
+        await client.import_session(document)
+
+    assert caught.value.place in {"sha256", "info.message_count"}
+    assert len(await client.list_sessions()) == 1
+
+
+async def test_an_export_that_was_cut_off_never_becomes_a_shorter_session(client: Client) -> None:
+    text = json.dumps(await (await furnished(client)).export(), indent=1)
+
+    for size in range(0, len(text), 3):
+        with pytest.raises(CorruptRecord):
+            await client.import_session(text[:size])
+
+    assert len(await client.list_sessions()) == 1
 
 
 def _damaged(document: dict[str, Any], *path: Any, value: Any = ...) -> dict[str, Any]:
@@ -312,7 +382,7 @@ async def test_a_model_that_is_unknown_here_does_not_keep_a_document_out(client:
     await session.send_message("user", "hello")
     document = _damaged(await session.export(), "entries", 0, "data", "llm_config", value={"model": "elsewhere"})
 
-    back = await client.import_session(document)
+    back = await client.import_session(sealed(document))
 
     assert await said(back) == [("user", "hello")]
     with pytest.raises(LookupError):

@@ -196,6 +196,7 @@ def test_stats_say_how_full_it_is() -> None:
         "cycle_count": 0,
         "active_file_count": 2,
         "max_context_tokens": 120_000,
+        "saved_at": NOON,
     }
 
 
@@ -209,11 +210,27 @@ def test_more_than_full_is_more_than_a_hundred() -> None:
     assert context_stats(state("x" * 1000), max_context_tokens=100).context_percentage == 250.0
 
 
-def test_cycles_are_turns_or_what_the_metadata_says() -> None:
-    turning = state()
-    turning.apply(Entry(turning.seq + 1, "turn_completed", NOON, {"turn_id": "t"}, None, 1))
+def test_cycles_are_turns_from_what_the_metadata_said_on() -> None:
+    def counted(*drafts: tuple[str, dict[str, Any]], metadata: dict[str, Any] | None = None) -> int:
+        session = state(metadata=metadata)
+        for type, data in drafts:
+            session.apply(Entry(session.seq + 1, type, NOON, data, None, 1))
+        return context_stats(session, max_context_tokens=100).cycle_count
 
-    assert context_stats(turning, max_context_tokens=100).cycle_count == 1
+    def told(patch: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "context_updated", {"part": "metadata", "patch": patch, "version": 2}
+
+    turn = ("turn_completed", {"turn_id": "t"})
+    assert counted(turn, turn) == 2
+    assert counted(turn, metadata={"cycle_count": 7}) == 8
+    assert counted(turn, told({"cycle_count": 7}), turn) == 8
+    assert counted(turn, told({"cycle_count": 0})) == 0
+    assert counted(turn, told({"other": 5})) == 1
+    for none in ("7", -7, True, 7.0, None, 10**30):
+        assert counted(turn, told({"cycle_count": none}), turn) == 2
+
+
+def test_a_count_in_the_metadata_is_the_count() -> None:
     assert context_stats(state(metadata={"cycle_count": 7}), max_context_tokens=100).cycle_count == 7
     assert context_stats(state(metadata={"cycle_count": "7"}), max_context_tokens=100).cycle_count == 0
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jidoka.core.documents import carried, export_document, parse_document
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, InvalidMessage, JidokaError
+from jidoka.core.seals import SEAL, sealed
 from jidoka.core.state import SessionState
 from tests.unit.core.test_state import at, journal, said, updated
 
@@ -175,7 +176,7 @@ def test_what_is_damaged_is_named_by_its_place(path: tuple[Any, ...], to: Any, p
 def test_a_newer_version_is_refused() -> None:
     for version in (2, 0, "1", None, ...):
         with pytest.raises(InvalidMessage) as caught:
-            parse_document(changed("version", to=version))
+            parse_document(sealed(changed("version", to=version)))
         assert caught.value.field == "version"
 
 
@@ -211,13 +212,177 @@ def test_the_longest_content_that_came_in_can_come_in_again() -> None:
     assert len(parsed.drafts) == 2
 
 
+def test_an_import_has_the_times_of_what_it_shows() -> None:
+    before, after = SessionState.of(SESSION, JOURNAL), reborn(parse_document(document()))
+
+    assert after.files == before.files
+    assert after.file_index == before.file_index
+
+
+def test_an_import_of_an_import_is_the_same_again() -> None:
+    once = parse_document(document())
+    entries = [
+        Entry(seq, type, at(99 + seq), data, None, 1)
+        for seq, (type, data) in enumerate([("session_created", once.data), *once.drafts], start=1)
+    ]
+
+    again = parse_document(export_document(SessionState.of(SESSION, entries), entries))
+
+    assert again.drafts == once.drafts
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("last_seq", wrong) for wrong in (13, 0, None, "14")),
+        *(("message_count", wrong) for wrong in (1, 3, ...)),
+        ("version", 1),
+        ("incarnation", 2),
+        ("status", "idle"),
+    ],
+)
+def test_counts_that_do_not_agree_are_damage(name: str, wrong: Any) -> None:
+    with pytest.raises(CorruptRecord) as caught:
+        parse_document(sealed(changed("info", name, to=wrong)))
+
+    assert caught.value.place == f"info.{name}"
+
+
+def test_an_export_without_its_counts_is_damaged() -> None:
+    for wrong in (..., None, [], "text"):
+        with pytest.raises(CorruptRecord) as caught:
+            parse_document(sealed(changed("info", to=wrong)))
+        assert caught.value.place == "info"
+
+
+def test_entries_that_are_there_twice_or_not_at_all_are_damage() -> None:
+    entries = document()["entries"]
+
+    for wrong in ([*entries[:4], *entries[3:]], [*entries[:4], *entries[5:]], [*entries, entries[-1]], entries[1:]):
+        with pytest.raises(CorruptRecord):
+            parse_document(sealed(changed("entries", to=wrong)))
+
+
+def test_a_shorter_journal_is_not_taken_for_the_whole() -> None:
+    for size in range(1, len(JOURNAL)):
+        for seal in (sealed, dict[str, Any]):
+            with pytest.raises(CorruptRecord):
+                parse_document(seal(changed("entries", to=document()["entries"][:size])))
+
+
+# --- the seal -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("entries", 2, "data", "content"), "hellp"),
+        (("entries", 2, "data", "role"), "system"),
+        (("entries", 2, "at"), "2030-01-01T12:00:04+00:00"),
+        (("entries", 2, "key"), "k"),
+        (("entries", 0, "data", "owner"), "eve"),
+        (("session_id",), "session_2"),
+        (("info", "owner"), "eve"),
+        (("more",), 1),
+        ((SEAL,), "0" * 64),
+        ((SEAL,), None),
+        ((SEAL,), ...),
+    ],
+)
+def test_whatever_was_changed_is_noticed(path: tuple[Any, ...], to: Any) -> None:
+    with pytest.raises(CorruptRecord) as caught:
+        parse_document(changed(*path, to=to))
+
+    assert caught.value.place == SEAL
+
+
+def test_a_document_may_be_written_in_another_way() -> None:
+    exported = document()
+    backwards = dict(reversed(exported.items()))
+
+    for text in (json.dumps(exported, indent=4), json.dumps(backwards, ensure_ascii=False), json.dumps(exported)):
+        assert parse_document(text) == parse_document(exported)
+
+
+def test_a_damaged_version_is_not_a_newer_one() -> None:
+    with pytest.raises(CorruptRecord) as caught:
+        parse_document(changed("version", to=3))
+
+    assert caught.value.place == SEAL
+
+
+def test_what_json_cannot_say_cannot_be_sealed() -> None:
+    for odd in (float("nan"), object(), {1: 2}, "[" * 3):
+        loop: list[Any] = []
+        loop.append(loop)
+        with pytest.raises(CorruptRecord):
+            parse_document(changed("more", to=odd))
+        with pytest.raises(CorruptRecord):
+            parse_document(changed("more", to=loop))
+
+
+def test_an_export_cut_off_anywhere_is_damaged() -> None:
+    text = json.dumps(document()).encode()
+
+    for size in range(len(text)):
+        with pytest.raises(CorruptRecord):
+            parse_document(text[:size])
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing() -> None:
+    text = json.dumps(document()).encode()
+    before = parse_document(text)
+
+    # Every bit of every fifth byte.
+    for bit in (8 * byte + bit for byte in range(0, len(text), 5) for bit in range(8)):
+        flipped = bytearray(text)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            assert parse_document(bytes(flipped)) == before
+        except CorruptRecord:
+            continue
+
+
+# --- cycles -------------------------------------------------------------------------------------
+
+TURN = ("turn_completed", {"turn_id": "t", "message_seq": 1, "usage": {}})
+
+
+def test_cycles_are_counted_on_after_an_import() -> None:
+    entries = journal(TURN, TURN, updated(part="metadata", patch={"cycle_count": 40}, version=2), TURN)
+    before = SessionState.of(SESSION, entries)
+
+    after = reborn(parse_document(export_document(before, entries)))
+
+    assert before.cycles == after.cycles == 41
+    assert after.metadata["cycle_count"] == 40
+
+
+def test_cycles_are_counted_on_after_an_import_of_an_import() -> None:
+    entries = journal(TURN, TURN)
+    parsed = parse_document(export_document(SessionState.of(SESSION, entries), entries))
+    born = [Entry(1, "session_created", at(1), parsed.data, None, 1)]
+
+    again = parse_document(export_document(SessionState.of(SESSION, born), born))
+
+    assert reborn(again).cycles == 2
+
+
+@pytest.mark.parametrize("count", [-1, "3", None, 10**12, True, 1.5])
+def test_a_count_that_is_none_does_not_come_in(count: Any) -> None:
+    with pytest.raises(CorruptRecord) as caught:
+        parse_document(sealed(changed("entries", 0, "data", "cycles", to=count)))
+
+    assert caught.value.place == "entry 1"
+
+
 def _nested(depth: int) -> dict[str, Any]:
     return {"a": _nested(depth - 1)} if depth else {}
 
 
 def test_an_id_that_is_not_ours_is_left_to_the_importer() -> None:
     for id in ("../etc", "short", None, 3):
-        assert parse_document(changed("session_id", to=id)).session_id is None
+        assert parse_document(sealed(changed("session_id", to=id))).session_id is None
 
 
 @given(
@@ -253,71 +418,6 @@ def test_no_json_fails_in_another_way(value: Any) -> None:
     except (InvalidMessage, CorruptRecord):
         return
     assert "conversation_history" in value
-
-
-# --- seed 001 -----------------------------------------------------------------------------------
-
-
-def seed_001(**more: Any) -> dict[str, Any]:
-    return {
-        "session_id": "k8s-monitor-default",
-        "conversation_history": [
-            {"role": "system", "content": "You watch a cluster."},
-            {"role": "user", "content": "Cycle 1 🦔"},
-            {"role": "assistant", "content": [{"type": "text", "text": "All"}, {"type": "text", "text": "well"}]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x", "content": "3"}]},
-        ],
-        "metadata": {"cycle_count": 3, "anything": {"else": [1]}},
-        "saved_at": "2025-01-24T10:00:00+00:00",
-        **more,
-    }
-
-
-@pytest.mark.parametrize("form", [lambda d: d, json.dumps])
-def test_a_file_of_seed_001_can_be_imported(form: Any) -> None:
-    parsed = parse_document(form(seed_001()))
-    session = reborn(parsed)
-
-    assert parsed.session_id == "k8s-monitor-default"
-    assert session.metadata == {"cycle_count": 3, "anything": {"else": [1]}}
-    assert [(m.role, m.content) for m in session.messages][:3] == [
-        ("system", "You watch a cluster."),
-        ("user", "Cycle 1 🦔"),
-        ("assistant", "All\nwell"),
-    ]
-    assert json.loads(session.messages[3].content)[0]["tool_use_id"] == "x"
-    assert session.messages[2].metadata["content_blocks"][1] == {"type": "text", "text": "well"}
-    assert parsed.data["imported"]["saved_at"] == "2025-01-24T10:00:00+00:00"
-
-
-def test_an_empty_history_is_fine() -> None:
-    parsed = parse_document({"session_id": "s", "conversation_history": []})
-
-    assert (parsed.session_id, parsed.drafts, parsed.data["metadata"]) == (None, (), {})
-
-
-@pytest.mark.parametrize(
-    ("damage", "place"),
-    [
-        ({"conversation_history": {}}, "conversation_history"),
-        ({"conversation_history": None}, "conversation_history"),
-        ({"conversation_history": [{"role": "user", "content": "ok"}, {"role": "user"}]}, "conversation_history[1]"),
-        ({"conversation_history": ["text"]}, "conversation_history[0]"),
-        ({"conversation_history": [None]}, "conversation_history[0]"),
-        ({"conversation_history": [{"role": "alien", "content": "x"}]}, "conversation_history[0]"),
-        ({"conversation_history": [{"role": "user", "content": ""}]}, "conversation_history[0]"),
-        ({"conversation_history": [{"role": "user", "content": None}]}, "conversation_history[0]"),
-        ({"conversation_history": [{"role": "user", "content": ["x"]}]}, "conversation_history[0]"),
-        ({"metadata": [1]}, "metadata"),
-        ({"metadata": {"a": float("inf")}}, "metadata"),
-        ({"saved_at": {"a": float("nan")}}, "document"),
-    ],
-)
-def test_a_damaged_file_of_seed_001_is_named_by_its_place(damage: dict[str, Any], place: str) -> None:
-    with pytest.raises(CorruptRecord) as caught:
-        parse_document(seed_001(**damage))
-
-    assert caught.value.place == place
 
 
 def test_times_are_aware() -> None:
