@@ -3,13 +3,16 @@
 import copy
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jidoka.adapters.session_files import SessionFiles
 from jidoka.client import Client
 from jidoka.core.errors import CorruptRecord, InvalidMessage, JidokaError, SessionNotFound
 from jidoka.core.seals import sealed
+from jidoka.core.seed_documents import seed_001_document
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
 from jidoka.testing.faults import kill_supervisor
@@ -265,6 +268,28 @@ async def test_a_file_whose_id_is_none_of_ours_gets_one_of_ours(client: Client, 
     session = await client.import_session({**SEED_001, "session_id": session_id})
 
     assert session.id.startswith("session_")
+
+
+async def test_a_session_goes_to_seed_001_and_comes_back(tmp_path: Path) -> None:
+    # Without the fixture's inspection: threads that have done file work stay for a while.
+    async with Client() as client:
+        session = await client.import_session(SEED_001)
+        await session.prompt("next cycle")
+        head = await client.house.store.head(session.id)
+        assert head is not None
+        document = seed_001_document(head, await client.house.store.read(session.id))
+        before = await said(session)
+        files = SessionFiles(tmp_path)
+
+        await files.save_session(session.id, document["conversation_history"], document["metadata"])
+        await session.terminate(purge=True)
+        back = await client.import_session(await files.load_session(session.id))
+        again = await client.import_session((tmp_path / f"{session.id}.json").read_bytes())
+
+        assert (back.id, await said(back)) == (session.id, before)
+        assert (await back.info()).metadata == {"cycle_count": 43, "cluster": "prod"}
+        assert (await back.context_stats()).cycle_count == 43
+        assert await said(again) == before
 
 
 @pytest.mark.parametrize(
