@@ -93,7 +93,9 @@ def _carry_out(function: Callable[[], Awaitable[T]], as_json: bool) -> T:
     except JidokaError as error:
         raise _refuse(str(error), as_json, status=2 if isinstance(error, Refused) else 1) from error
     except ValidationError as error:
-        wrong = "; ".join(f"JIDOKA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        from jidoka.core.settings import variable_of
+
+        wrong = "; ".join(f"{variable_of('_'.join(map(str, e['loc'])))}: {e['msg']}" for e in error.errors())
         raise _refuse(f"settings: {wrong}", as_json) from error
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Final
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from jidoka.core import checks
 from jidoka.core.config import SessionConfig, Strategy
+from jidoka.core.document_parts import id_or_none
 
 _DEFAULTS = SessionConfig()
 
+SEED_001: Final = ("max_context_tokens", "context_prune_threshold", "session_id", "enable_long_context")
+"""The settings of seed 001. They are read from its names as well: the same without `JIDOKA_`."""
+
 
 class Settings(BaseSettings):
-    """One jidoka. Each is read from `JIDOKA_` and its name in capitals, unless it is given."""
+    """One jidoka. Each is read from `JIDOKA_` and its name in capitals, unless it is given.
+
+    Those of seed 001 are read from its own names where nothing of ours is said: `MAX_CONTEXT_TOKENS` and so on.
+    """
 
     model_config = SettingsConfigDict(env_prefix="JIDOKA_", frozen=True, extra="forbid")
 
@@ -23,6 +33,12 @@ class Settings(BaseSettings):
     mailbox: int = Field(default=10_000, ge=1)
     """Messages that may wait for one actor."""
     max_context_tokens: int = Field(default=120_000, ge=1)
+    context_prune_threshold: float = Field(default=0.8, gt=0, le=1, allow_inf_nan=False)
+    """The part of `max_context_tokens` above which a context is due for pruning."""
+    session_id: str | None = None
+    """The session that a program talks to when it names none. A `Client` does not look at it."""
+    enable_long_context: bool = False
+    """Whether a program that could do without wants a session that goes on. A `Client` does not look at it."""
     file_cache_items: int = Field(default=100, ge=0)
     """Files whose contents one session may keep in memory …"""
     file_cache_bytes: int = Field(default=10_000_000, ge=0)
@@ -38,6 +54,11 @@ class Settings(BaseSettings):
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
 
+    @field_validator("session_id")
+    @classmethod
+    def _session_id_is_one(cls, value: str | None) -> str | None:
+        return None if value is None else checks.session_id(value)
+
     @model_validator(mode="after")
     def _session_defaults_are_sound(self) -> Settings:
         self.session_defaults()
@@ -47,3 +68,35 @@ class Settings(BaseSettings):
         """What a session has that says nothing else."""
         names: dict[str, Any] = {name: getattr(self, name) for name in _DEFAULTS.as_dict()}
         return SessionConfig(**names)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first that says something counts: what is given, our names, the seed's."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, _SeedNames(settings_cls)
+
+
+class _SeedNames(PydanticBaseSettingsSource):
+    """Reads seed 001's names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return os.environ.get(field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: os.environ[name.upper()] for name in SEED_001 if name.upper() in os.environ}
+        if id_or_none(found.get("session_id")) is None:
+            # A name that many programs use: what cannot be a session of ours was not said to us.
+            found.pop("session_id", None)
+        return found
+
+
+def variable_of(field: str) -> str:
+    """The environment variable that says what *field* is, or could."""
+    ours = f"JIDOKA_{field.upper()}"
+    return field.upper() if field in SEED_001 and ours not in os.environ and field.upper() in os.environ else ours

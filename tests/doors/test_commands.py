@@ -55,6 +55,13 @@ def test_a_setting_that_cannot_be_right_is_bad_input() -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_setting_of_seed_001_is_named_as_it_was_said() -> None:
+    ended = run_program("demo", env={"MAX_CONTEXT_TOKENS": "many"})
+
+    assert ended.status == 2
+    assert ended.stderr.startswith("jidoka: settings: MAX_CONTEXT_TOKENS: ")
+
+
 def test_a_setting_that_is_too_small_is_said_in_one_line() -> None:
     ended = run_program("demo", "--json", env={"JIDOKA_MAX_SESSIONS": "3"})
 

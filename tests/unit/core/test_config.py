@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from jidoka.core.config import SUPERVISION, SessionConfig
 from jidoka.core.errors import InvalidMessage
-from jidoka.core.settings import Settings
+from jidoka.core.settings import SEED_001, Settings, variable_of
 
 DEFAULTS = {
     "strategy": "one_for_one",
@@ -28,7 +28,8 @@ DEFAULTS = {
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
-        monkeypatch.delenv(f"JIDOKA_{name.upper()}", raising=False)
+        for variable in (f"JIDOKA_{name.upper()}", name.upper()):
+            monkeypatch.delenv(variable, raising=False)
 
 
 def test_these_are_the_defaults() -> None:
@@ -116,6 +117,9 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         *(("WITHIN", bad) for bad in ("0", "nan", "-1", "inf")),
         *(("STRATEGY", bad) for bad in ("one_for_two", "")),
         *(("MAX_RESTARTS", bad) for bad in ("-1", "1.5")),
+        *(("CONTEXT_PRUNE_THRESHOLD", bad) for bad in ("0", "-0.1", "1.01", "nan", "80%", "")),
+        *(("SESSION_ID", bad) for bad in ("", "short", "../../etc", "x" * 65)),
+        *(("ENABLE_LONG_CONTEXT", bad) for bad in ("", "perhaps", "2")),
     ],
 )
 def test_a_bad_environment_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, name: str, bad: str) -> None:
@@ -123,6 +127,93 @@ def test_a_bad_environment_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch, n
 
     with pytest.raises(ValidationError):
         Settings()
+
+
+SEED_001_SAID = [
+    ("max_context_tokens", "5000", 5000),
+    ("context_prune_threshold", "0.5", 0.5),
+    ("session_id", "k8s-monitor-default", "k8s-monitor-default"),
+    ("enable_long_context", "true", True),
+]
+
+
+def test_the_settings_of_seed_001_have_its_defaults() -> None:
+    settings = Settings()
+
+    assert (settings.max_context_tokens, settings.context_prune_threshold) == (120_000, 0.8)
+    assert (settings.session_id, settings.enable_long_context) == (None, False)
+
+
+@pytest.mark.parametrize(("name", "said", "value"), SEED_001_SAID)
+def test_the_settings_of_seed_001_are_read_by_its_names_and_ours(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str, value: Any
+) -> None:
+    monkeypatch.setenv(name.upper(), said)
+    assert getattr(Settings(), name) == value
+
+    monkeypatch.delenv(name.upper())
+    monkeypatch.setenv(f"JIDOKA_{name.upper()}", said)
+    assert getattr(Settings(), name) == value
+    assert variable_of(name) == f"JIDOKA_{name.upper()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "ours", "given"),
+    [
+        ("max_context_tokens", "1", "2", 3),
+        ("context_prune_threshold", "0.1", "0.2", 0.3),
+        ("session_id", "session_1", "session_2", "session_3"),
+        ("enable_long_context", "true", "false", True),
+    ],
+)
+def test_what_is_given_counts_before_our_name_and_our_name_before_the_seeds(
+    monkeypatch: pytest.MonkeyPatch, name: str, theirs: str, ours: str, given: Any
+) -> None:
+    monkeypatch.setenv(name.upper(), theirs)
+    assert str(getattr(Settings(), name)).lower() == theirs
+    monkeypatch.setenv(f"JIDOKA_{name.upper()}", ours)
+    assert str(getattr(Settings(), name)).lower() == ours
+
+    assert getattr(Settings(**{name: given}), name) == given
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        *(("max_context_tokens", bad) for bad in ("0", "-1", "many", "1.5", "")),
+        *(("context_prune_threshold", bad) for bad in ("0", "1.5", "nan", "")),
+        *(("enable_long_context", bad) for bad in ("perhaps", "")),
+    ],
+)
+def test_a_bad_setting_of_seed_001_is_noticed_unless_ours_counts(
+    monkeypatch: pytest.MonkeyPatch, name: str, bad: str
+) -> None:
+    monkeypatch.setenv(name.upper(), bad)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+    assert variable_of(name) == name.upper()
+    monkeypatch.setenv(f"JIDOKA_{name.upper()}", "1")
+    assert getattr(Settings(), name) == 1
+
+
+def test_a_session_id_that_is_none_of_ours_was_not_said_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    for theirs in ("", "42", "../../etc", "a session"):
+        monkeypatch.setenv("SESSION_ID", theirs)
+        assert Settings().session_id is None
+
+    with pytest.raises(ValidationError):
+        Settings(session_id="42")
+
+
+def test_only_the_settings_of_seed_001_are_read_without_our_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        if name not in SEED_001:
+            monkeypatch.setenv(name.upper(), "nonsense")
+
+    assert Settings() == Settings.model_construct()
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
