@@ -33,8 +33,10 @@ class Health(Record):
 
 
 class Stats(Record):
-    """How much there is of everything."""
+    """How much there is of everything, and how much there may be."""
 
+    running: bool
+    """Whether sessions can be created: the manager is there."""
     sessions: dict[str, int]
     """By status, the ended ones among them."""
     active_sessions: int
@@ -44,6 +46,14 @@ class Stats(Record):
     restarts: int
     abandoned: int
     subscriptions: int
+    mailbox: int
+    """Messages that may wait for one actor."""
+    max_context_tokens: int
+    call_timeout: float
+    """Seconds until a call is given up. The next three: of a session that says nothing else."""
+    idle_after: float
+    suspend_after: float
+    max_age: float | None
 
 
 class Damage(Record):

@@ -61,9 +61,10 @@ async def health_of(house: House) -> Health:
 
 
 async def stats_of(house: House) -> Stats:
-    """How much there is of everything."""
+    """How much there is of everything, and how much there may be."""
     by_status = await house.store.count()
     return Stats(
+        running=house.manager is not None and house.manager.cell.ref.is_alive(),
         sessions={str(status): count for status, count in by_status.items()},
         active_sessions=len(house.registry),
         actors=house.system.cells,
@@ -71,4 +72,10 @@ async def stats_of(house: House) -> Stats:
         abandoned=len(house.system.abandoned),
         subscriptions=house.hub.count,
         max_sessions=house.max_sessions,
+        mailbox=house.mailbox,
+        max_context_tokens=house.max_context_tokens,
+        call_timeout=house.call_timeout,
+        idle_after=house.defaults.idle_after,
+        suspend_after=house.defaults.suspend_after,
+        max_age=house.defaults.max_age,
     )
