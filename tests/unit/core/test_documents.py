@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jidoka.core.documents import carried, export_document, parse_document
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, InvalidMessage, JidokaError
-from jidoka.core.seals import SEAL, sealed
+from jidoka.core.seals import SEAL, seal_of, sealed
 from jidoka.core.state import SessionState
 from tests.unit.core.test_state import at, journal, said, updated
 
@@ -302,6 +302,29 @@ def test_a_document_may_be_written_in_another_way() -> None:
 
     for text in (json.dumps(exported, indent=4), json.dumps(backwards, ensure_ascii=False), json.dumps(exported)):
         assert parse_document(text) == parse_document(exported)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_the_same"),
+    [
+        ("1.0", "1", True),
+        ("-0.0", "0", True),
+        ("1e3", "1000", True),
+        ("1e+300", "1E300", True),
+        ("0.5", "5e-1", True),
+        ("9007199254740991.0", "9007199254740991", True),
+        ("1.0", "2", False),
+        ("1.5", "1", False),
+        ("9007199254740993", "9007199254740992", False),
+        ('"1.0"', '"1"', False),
+        ('"1.0"', "1", False),
+        ("true", "1", False),
+    ],
+)
+def test_a_number_may_be_written_as_other_languages_write_it(ours: str, theirs: str, is_the_same: bool) -> None:
+    one, other = ({"n": json.loads(text), "m": [{"n": json.loads(text)}]} for text in (ours, theirs))
+
+    assert (seal_of(one) == seal_of(other)) is is_the_same
 
 
 def test_a_damaged_version_is_not_a_newer_one() -> None:
