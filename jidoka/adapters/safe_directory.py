@@ -49,8 +49,8 @@ def make_directory(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path | str, flags: int = os.O_RDONLY | os.O_DIRECTORY, at: int | None = None) -> Generator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, dir_fd=at)
+def _opened(path: Path | str, *, at: int | None = None) -> Generator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
     try:
         yield descriptor
     finally:
@@ -80,7 +80,7 @@ class Folder:
     @contextmanager
     def locked(self) -> Generator[None]:
         """Nobody else writes meanwhile, in no process. Ends with the process at the latest."""
-        with _opened(self.path) as own:
+        with _opened(".", at=self._descriptor) as own:
             fcntl.flock(own, fcntl.LOCK_EX)
             yield
 

@@ -546,6 +546,29 @@ async def test_the_threads_of_others_are_left_alone(files: SessionFiles) -> None
     assert await files.list_sessions() == [ID]
 
 
+async def test_a_write_whose_caller_has_gone_away_is_finished(
+    files: SessionFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await files.save_session(ID, [])
+    reached, release, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def held(descriptor: int) -> None:
+        reached.set()
+        assert release.wait(10)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", held)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(files.save_session, ID, HISTORY)
+        await anyio.to_thread.run_sync(reached.wait)
+        tasks.cancel_scope.cancel()
+        release.set()
+
+    found = await files.load_session(ID)
+    assert found is not None
+    assert found["conversation_history"] == HISTORY
+
+
 async def test_many_at_once_each_find_a_whole_file(files: SessionFiles) -> None:
     other = SessionFiles(files.session_dir, world=VirtualWorld())
     await files.save_session(ID, [])
