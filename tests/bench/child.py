@@ -19,13 +19,26 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from tests.bench.durable.works import durable_works
 from tests.bench.measures import Figures
+
+try:
+    import resource
+except ImportError:
+    resource = None
 
 
 def pin(core: int) -> None:
     """Stay on one core; threads and programs that are started from here stay there too."""
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
+
+
+def allow_many_files() -> None:
+    """As many open files as this machine lets anybody have: a library that needs them shall not fail for that."""
+    if resource is not None:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def new_loop() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -56,8 +69,9 @@ def measure(work: Callable[..., Any], sizes: dict[str, int], warm: dict[str, int
 def main(module: str, name: str, sizes: str, warm: str, core: str) -> None:
     """Measure one work of one contestant."""
     pin(int(core))
+    allow_many_files()
     logging.disable(logging.CRITICAL)
-    works = import_module(f"tests.bench.contestants.{module}").WORKS
+    works = durable_works(module) if ":" in module else import_module(f"tests.bench.contestants.{module}").WORKS
     gc.set_threshold(100_000, 50, 100)
     print(json.dumps(measure(works[name], json.loads(sizes), json.loads(warm))), flush=True)
 

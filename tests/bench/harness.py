@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.contestants import Contestant
 from tests.bench.measures import Figures
-from tests.bench.rows import Work
+from tests.bench.works import Work
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,11 +52,11 @@ def measure(
         if peers or contestant.is_ours:
             outcomes[contestant] = Outcome(contestant.name, work.sizes(contestant, quick=quick))
             if not contestant.is_installed:
-                outcomes[contestant].note = "not installed"
-    for number in range(runs):
+                outcomes[contestant].note = contestant.missing
+    for number in range(min(runs, work.runs or runs)):
         for contestant, outcome in outcomes.items():
             if outcome.note is None:
-                say(f"{work.name}: {contestant.name}, run {number + 1} of {runs}")
+                say(f"{work.name}: {contestant.name}, run {number + 1}")
                 _run_into(outcome, contestant, work)
     found = list(outcomes.values())
     if peers:

@@ -15,7 +15,7 @@ from rich.table import Table
 from tests.bench import machine
 from tests.bench.contestants import EVERYBODY
 from tests.bench.harness import Outcome
-from tests.bench.rows import Row, Work
+from tests.bench.works import Row, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Measured:
 
     @property
     def ours(self) -> Outcome:
-        """What all others are compared with."""
-        return next(one for one in self.outcomes if one.contestant == "jidoka")
+        """What all others are compared with: jidoka, or the first part of it that takes part."""
+        return next(one for one in self.outcomes if one.contestant.startswith("jidoka"))
 
 
 def as_json(found: Iterable[Measured], *, quick: bool) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def as_json(found: Iterable[Measured], *, quick: bool) -> dict[str, Any]:
         "machine": machine.describe(),
         "python": platform.python_version(),
         "contestants": {
-            one.name: (one.version or "installed") if one.is_installed else "not installed" for one in EVERYBODY
+            one.name: (one.version or "installed") if one.is_installed else one.missing for one in EVERYBODY
         },
         "quick": quick,
         "rows": [

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from tests.bench.contestants import (
     ACTORS_ALONE,
     ASYNCIO,
@@ -16,52 +13,17 @@ from tests.bench.contestants import (
     PYKKA,
     SESSIONS,
     STORM,
-    Contestant,
 )
+from tests.bench.durable_rows import DURABLE, MILLION
+from tests.bench.works import Row, Work
 
-Sizes = Mapping[str, int]
 NO_SUPERVISION = "has no supervisors"
 NO_SESSIONS = "keeps no history"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure of a work, as a line of the table. Without *aim* it is there for comparison."""
-
-    name: str
-    figure: str
-    unit: str
-    aim: float | None = None
-    higher_is_better: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What each contestant does once per run. It gives all the figures of its rows."""
-
-    name: str
-    rows: tuple[Row, ...]
-    contestants: tuple[Contestant, ...]
-    full: Sizes
-    quick: Sizes
-    warm: Sizes
-    # For who cannot carry the full size; said in the table.
-    carries: Mapping[str, Sizes] = field(default_factory=dict)
-    # Contestants that have nothing of the kind, and why.
-    absent: Mapping[str, str] = field(default_factory=dict)
-    limit: float = 120.0
-    """Seconds after which a run is given up."""
-
-    def sizes(self, contestant: Contestant, *, quick: bool) -> dict[str, int]:
-        """At which size *contestant* runs: the smaller of what is asked and what it can carry."""
-        asked = dict(self.quick if quick else self.full)
-        carries = self.carries.get(contestant.name, {})
-        return {name: min(size, carries.get(name, size)) for name, size in asked.items()}
-
-
 ACTORS = (KERNEL, OTP, AUTOGEN, PYKKA, ASYNCIO)
 
-WORKS = (
+KERNEL_AND_SESSIONS = (
     Work(
         "sessions",
         (
@@ -178,15 +140,20 @@ WORKS = (
 )
 
 
+WORKS = (*KERNEL_AND_SESSIONS, *DURABLE, MILLION)
+
+
 def chosen(names: list[str]) -> list[tuple[Work, tuple[Row, ...]]]:
-    """The works that *names* ask for, with the rows to show; a work's name stands for all its rows."""
-    unknown = set(names) - {work.name for work in WORKS} - {row.name for work in WORKS for row in work.rows}
-    if unknown:
-        known = ", ".join(work.name for work in WORKS)
-        raise ValueError(f"no row is called {', '.join(sorted(unknown))}; there are {known}")
-    found: list[tuple[Work, tuple[Row, ...]]] = []
-    for work in WORKS:
-        rows = tuple(row for row in work.rows if not names or work.name in names or row.name in names)
-        if rows:
-            found.append((work, rows))
-    return found
+    """The works that *names* ask for, with the rows to show; a work's or a group's name stands for all its rows."""
+    known = {name for work in WORKS for name in (work.name, work.group, *(row.name for row in work.rows)) if name}
+    if unknown := set(names) - known:
+        there_are = ", ".join(dict.fromkeys(work.group or work.name for work in WORKS))
+        raise ValueError(f"no row is called {', '.join(sorted(unknown))}; there are {there_are}")
+    found = ((work, tuple(row for row in work.rows if _is_asked_for(work, row, names))) for work in WORKS)
+    return [(work, rows) for work, rows in found if rows]
+
+
+def _is_asked_for(work: Work, row: Row, names: list[str]) -> bool:
+    if not names:
+        return not work.on_request
+    return work.name in names or row.name in names or (work.group in names and not work.on_request)

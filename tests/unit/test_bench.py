@@ -10,7 +10,8 @@ import pytest
 
 from tests.bench.contestants import Contestant
 from tests.bench.harness import Outcome, measure
-from tests.bench.rows import WORKS, Row, Work, chosen
+from tests.bench.rows import WORKS, chosen
+from tests.bench.works import Row, Work
 
 ROOT = Path(__file__).parents[2]
 MISSING = Contestant("somebody", "nothing", "a_package_that_nobody_has")

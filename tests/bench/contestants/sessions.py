@@ -54,9 +54,9 @@ async def context_manager(session: Session) -> Any:
     return (await session.which_children())[0].ref
 
 
-async def recovery(sessions: int, crashes: int, messages: int) -> Figures:
+async def recovery(sessions: int, crashes: int, messages: int, store: str = "memory://") -> Figures:
     """From the message that crashes a context manager to the first answer, which is its history."""
-    async with Client() as client:
+    async with Client(store) as client:
         all_sessions = [await session_with(client, messages, FOREVER) for _ in range(sessions)]
         refs = [await context_manager(session) for session in all_sessions]
         took: list[float] = []
