@@ -85,9 +85,6 @@ ADK_DATABASE = Contestant(
     "ADK Database", "durable_adk:Database", "google-adk", needs=("google.adk", "sqlalchemy", "aiosqlite")
 )
 LANGGRAPH = Contestant("LangGraph", "durable_langgraph:Graph", "langgraph", needs=("langgraph.checkpoint.sqlite",))
-LANGGRAPH_DELTA = Contestant(
-    "LangGraph delta", "durable_langgraph:DeltaGraph", "langgraph", needs=("langgraph.checkpoint.sqlite",)
-)
 POSTGRES_STORE = Contestant("jidoka.store", "durable_jidoka:Journals", "jidoka", needs=(_POSTGRES,))
 POSTGRES_RAW = Contestant("raw PostgreSQL", "durable_raw_postgres:Postgres", "psycopg")
 OPENAI_POSTGRES = Contestant(
@@ -99,5 +96,5 @@ ADK_POSTGRES = Contestant(
 
 EVERYBODY = (
     *(KERNEL, OTP, AUTOGEN, PYKKA, ASYNCIO, BLINKER),
-    *(RAW, OPENAI, OPENAI_ASYNC, ADK, ADK_DATABASE, LANGGRAPH, LANGGRAPH_DELTA, POSTGRES_RAW, OPENAI_POSTGRES),
+    *(RAW, OPENAI, OPENAI_ASYNC, ADK, ADK_DATABASE, LANGGRAPH, POSTGRES_RAW, OPENAI_POSTGRES),
 )

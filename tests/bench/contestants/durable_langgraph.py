@@ -1,37 +1,21 @@
 """LangGraph: a graph with `MessagesState` and one node, its threads kept by AsyncSqliteSaver.
 
 https://docs.langchain.com/oss/python/langgraph/persistence: a thread is a session; a run of the graph is a turn. What
-`durability="exit"` has kept when the run returns is what the row asks for, with the fewest writes. `DeltaGraph` keeps
-the messages in the delta channel of 1.2, which is in beta.
+`durability="exit"` has kept when the run returns is what the row asks for, with the fewest writes. Its delta channel,
+which stores less, is in beta and left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.graph.message import add_messages
-from typing_extensions import TypedDict
 
 from tests.bench.durable.backend import Backend, Message
-
-
-def add_all(state: list[AnyMessage], writes: Sequence[Any]) -> list[AnyMessage]:
-    """The messages with what several steps have written."""
-    for write in writes:
-        state = add_messages(state, write)
-    return state
-
-
-class DeltaState(TypedDict):
-    """Messages, of which a step writes only the new ones."""
-
-    messages: Annotated[list[AnyMessage], DeltaChannel(add_all)]
 
 
 def answer(state: Any, config: RunnableConfig) -> dict[str, Any]:
@@ -51,12 +35,11 @@ class Graph(Backend):
 
     # A thread that is filled at once has one checkpoint, where turns would have left one each.
     is_filled_as_written = False
-    state: Any = MessagesState
 
     async def open(self) -> None:
         self._saving = AsyncSqliteSaver.from_conn_string(self.place)
         self._saver = await self._saving.__aenter__()
-        builder = StateGraph(self.state)
+        builder = StateGraph(MessagesState)
         builder.add_node("model", answer)
         builder.add_edge(START, "model")
         builder.add_edge("model", END)
@@ -102,9 +85,3 @@ class Graph(Backend):
     @staticmethod
     def text(message: Any) -> str:
         return message.content
-
-
-class DeltaGraph(Graph):
-    """A checkpoint holds what is new."""
-
-    state = DeltaState

@@ -84,12 +84,12 @@ class Sqlite(Backend):
         await self._commit(lambda: self._insert(session, messages))
 
     async def recent(self, session: Known, count: int) -> Sequence[Any]:
-        found = [json.loads(data) for (data,) in self._db.execute(LAST, (session.number, count))]
+        found = [json.loads(data) for (data,) in self._db.execute(LAST, (session.number, count)).fetchall()]
         found.reverse()
         return found
 
     async def everything(self, session: Known) -> Sequence[Any]:
-        return [json.loads(data) for (data,) in self._db.execute(ALL, (session.number,))]
+        return [json.loads(data) for (data,) in self._db.execute(ALL, (session.number,)).fetchall()]
 
     async def delete(self, session: Known) -> None:
         def write() -> None:
@@ -101,7 +101,7 @@ class Sqlite(Backend):
     async def page(self, number: int, cursor: Any) -> tuple[int, Any]:
         found = self._db.execute(
             "select number, id, data from sessions where number > ? order by number limit 100", (cursor or 0,)
-        )
+        ).fetchall()
         page = [(key, session_id, json.loads(data)) for key, session_id, data in found]
         return len(page), page[-1][0]
 
