@@ -1,10 +1,14 @@
-"""What every test shares: the two event loops, and property tests that do not depend on the machine."""
+"""What every test shares: event loops, real servers, and property tests that do not depend on the machine."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.proxy import FaultProxy
+from tests.servers.postgres import HOW_TO_INSTALL, Postgres, find_binaries, missing_server
 
 # A slow machine is not a failure, and a run can be repeated.
 settings.register_profile("jidoka", deadline=None, derandomize=True, database=None)
@@ -24,3 +28,34 @@ BACKENDS = [
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Every async test runs once on each."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def postgres_of_this_run() -> Iterator[Postgres]:
+    binaries = find_binaries()
+    if binaries is None:
+        missing_server(HOW_TO_INSTALL)
+    with Postgres(binaries) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_of_this_run: Postgres) -> Iterator[Postgres]:
+    """A real server that all tests share. A test may stop, kill or pause it: it is healed afterwards."""
+    yield postgres_of_this_run
+    postgres_of_this_run.heal()
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The name of a new and empty database."""
+    name = postgres.create_database()
+    yield name
+    postgres.heal().drop_database(name)
+
+
+@pytest.fixture
+def proxy(postgres: Postgres) -> Iterator[FaultProxy]:
+    """Between a client and PostgreSQL."""
+    with FaultProxy(postgres.port) as proxy:
+        yield proxy

@@ -1,0 +1,1 @@
+"""Real servers for tests: started here, on free ports of this machine, and gone with the test run."""
