@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench.durable import texts
 from tests.bench.harness import measure
 from tests.bench.report import Measured, as_json, show
 from tests.bench.rows import WORKS, chosen
@@ -21,9 +24,12 @@ def parsed() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    names = ", ".join(work.name for work in WORKS)
-    parser.add_argument("--rows", default="", metavar="NAME,…", help=f"only these: {names}, or single rows of them")
+    names = ", ".join(dict.fromkeys(work.group or work.name for work in WORKS))
+    parser.add_argument(
+        "--rows", default="", metavar="NAME,…", help=f"only these: {names}, or single works and rows of them"
+    )
     parser.add_argument("--quick", action="store_true", help="one run of each at a small size")
+    parser.add_argument("--texts", metavar="FILE", help="take the durable rows' messages from recorded dialogues")
     parser.add_argument("--no-peers", action="store_true", help="jidoka alone")
     return parser.parse_args()
 
@@ -50,7 +56,9 @@ def main() -> int:
     options = parsed()
     try:
         works = chosen([name.strip() for name in options.rows.split(",") if name.strip()])
-    except ValueError as error:
+        if options.texts:
+            os.environ[texts.FILE] = str(Path(options.texts).resolve(strict=True))
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     err = Console(stderr=True)

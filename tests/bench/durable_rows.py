@@ -160,7 +160,7 @@ DURABLE = (
     Work(
         "durable_list",
         (Less("durable_list.p50", "p50", "ms", 0.3), Less("durable_list.p99", "p99", "ms")),
-        (SESSIONS, STORE, RAW, ADK, ADK_DATABASE),
+        (SESSIONS, RAW, ADK, ADK_DATABASE),
         full={"sessions": 100_000, "pages": 500},
         quick={"sessions": 2_000, "pages": 10},
         warm={"sessions": 500, "pages": 2},

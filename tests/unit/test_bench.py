@@ -57,8 +57,9 @@ def test_two_rows_as_json() -> None:
         assert 0 < result["min"] == result["median"] == result["max"]
 
 
-def test_an_unknown_row_is_bad_input() -> None:
-    run = bench("--rows", "nonsense")
+@pytest.mark.parametrize("options", [("--rows", "nonsense"), ("--rows", "tells", "--texts", "nonsense")])
+def test_what_is_not_there_is_bad_input(options: tuple[str, ...]) -> None:
+    run = bench(*options)
 
     assert run.returncode == 2
     assert "nonsense" in run.stderr

@@ -1,6 +1,6 @@
 """Messages of 500 bytes, as people and models write them; nobody's file becomes small because one letter is repeated.
 
-`JIDOKA_BENCH_TEXTS` names a file of recorded dialogues (JSON lines `{"turns": [[role, text], …]}`, gzip too) to take
+The environment may name a file of recorded dialogues (JSON lines `{"turns": [[role, text], …]}`, gzip too) to take
 the words from. Without it they are drawn from the word list below, the common ones more often, in a fixed order.
 """
 
@@ -16,6 +16,7 @@ from itertools import islice
 
 from tests.bench.durable.backend import Message
 
+FILE = "JIDOKA_BENCH_TEXTS"
 SIZE = 500
 HOW_MANY = 2_000
 WORDS = """
@@ -36,7 +37,7 @@ returned expected failed because however therefore although without during sever
 @cache
 def texts() -> tuple[str, ...]:
     """Many different texts of exactly `SIZE` bytes."""
-    path = os.environ.get("JIDOKA_BENCH_TEXTS")
+    path = os.environ.get(FILE)
     words = recorded(path) if path else drawn()
     return tuple(cut(words) for _ in range(HOW_MANY))
 
