@@ -12,7 +12,7 @@ from tests.bench.durable.texts import messages
 from tests.bench.measures import Figures, in_ms
 
 AT_ONCE = 16
-SECONDS = 3.0
+SECONDS = 2.0
 
 Call = Callable[[], Awaitable[object]]
 

@@ -14,7 +14,7 @@ from tests.bench.measures import Figures, Pace
 SHORT = 10
 HOW_MANY_SHORT = 20
 ROUND = 10
-SECONDS = 4.0
+SECONDS = 2.0
 READS = 200
 
 

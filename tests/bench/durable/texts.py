@@ -18,7 +18,7 @@ from tests.bench.durable.backend import Message
 
 FILE = "JIDOKA_BENCH_TEXTS"
 SIZE = 500
-HOW_MANY = 2_000
+HOW_MANY = 500
 WORDS = """
 the to and a of I you it is in for that on be with are at can this have please would not what will your was we
 there from do as me an any if one like so but they about just need all find could how my or has get also when

@@ -10,7 +10,7 @@ from tests.bench.durable.texts import pair
 from tests.bench.measures import Figures
 
 SHARED = "session_shared"
-SECONDS = 20.0
+SECONDS = 10.0
 
 
 class Writers:
