@@ -66,6 +66,13 @@ def measure(work: Callable[..., Any], sizes: dict[str, int], warm: dict[str, int
         return runner.run(both())
 
 
+def first_of(error: BaseException) -> BaseException:
+    """What went wrong in one of several tasks: the last line that is said is about it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main(module: str, name: str, sizes: str, warm: str, core: str) -> None:
     """Measure one work of one contestant."""
     pin(int(core))
@@ -73,7 +80,10 @@ def main(module: str, name: str, sizes: str, warm: str, core: str) -> None:
     logging.disable(logging.CRITICAL)
     works = durable_works(module) if ":" in module else import_module(f"tests.bench.contestants.{module}").WORKS
     gc.set_threshold(100_000, 50, 100)
-    print(json.dumps(measure(works[name], json.loads(sizes), json.loads(warm))), flush=True)
+    try:
+        print(json.dumps(measure(works[name], json.loads(sizes), json.loads(warm))), flush=True)
+    except BaseExceptionGroup as group:
+        raise first_of(group) from None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tests.bench.durable.texts import messages
 from tests.bench.measures import Figures, Pace, in_ms
 
 SECONDS = 4.0
-AT_ONCE = 16
+AT_ONCE = 4
 
 
 async def list_pages(backends: Backends, sessions: int, pages: int) -> Figures:

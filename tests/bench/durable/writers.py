@@ -11,6 +11,8 @@ from tests.bench.measures import Figures
 
 SHARED = "session_shared"
 SECONDS = 10.0
+# Before one tries again.
+PAUSE = 0.001
 
 
 class Writers:
@@ -31,7 +33,7 @@ class Writers:
                     await self._backend.add(session, pair(number, tag))
                 except self._backend.conflicts:
                     self.conflicts += 1
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(PAUSE)
                     session = await self._backend.find(SHARED)
                 else:
                     self.acked.append(tag)
