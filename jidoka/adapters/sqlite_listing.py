@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,33 +33,41 @@ class Wanted(NamedTuple):
 
 def heads(connection: file.Connection, sight: Sight, wanted: Wanted, after: int, limit: int) -> list[tuple[int, Head]]:
     """Heads in order of arrival, as `Store.heads` promises them."""
-    with snapshot(connection), file.translated(sight.path):
+    with snapshot(connection):
         found: list[tuple[int, Head]] = []
         while len(found) < limit:
-            sql, bindings = _arrivals(connection, sight, wanted, after, limit - len(found))
-            arrivals = [arrival for (arrival,) in file.rows(connection, sql, bindings)]
-            for arrival in arrivals:
-                after = arrival
-                head = _listed(connection, sight, arrival)
-                if head is not None and wanted.matches(head):
-                    found.append((arrival, head))
-            if not arrivals:
+            room = limit - len(found)
+            with file.translated(sight.path):
+                sql, bindings = _arrivals(connection, sight, wanted, after, room)
+                arrivals = [arrival for (arrival,) in file.rows(connection, sql, bindings)]
+            listed = _listed(connection, sight, arrivals)
+            found += [(head.arrival, head) for head in listed if wanted.matches(head)]
+            if len(arrivals) < room:
                 break
+            after = arrivals[-1]
         return found
 
 
-def _listed(connection: file.Connection, sight: Sight, arrival: int) -> Head | None:
-    """One of many: damage to it is remembered, and leaves the others alone."""
-    session_id = None
+def _listed(connection: file.Connection, sight: Sight, arrivals: list[int]) -> Iterator[Head]:
+    """The heads of *arrivals*. Damage to one is remembered, and leaves the others alone."""
     try:
         with file.translated(sight.path):
-            columns = file.rows(connection, f"{LOAD} where s.arrival = ?", (arrival,))[0]
-        session_id = columns[0]
-        sight.refuse_damaged(session_id)
-        return found_in(columns, sight).head
+            marks = ", ".join(map(str, arrivals))
+            rows = file.rows(connection, f"{LOAD} where s.arrival in ({marks}) order by s.arrival")
     except CorruptRecord as error:
-        sight.found_damaged(session_id or f"arrival {arrival}", error)
-        return None
+        if len(arrivals) == 1:
+            sight.found_damaged(f"arrival {arrivals[0]}", error)
+            return
+        # A page cannot be read: who is on it is found out one by one.
+        for arrival in arrivals:
+            yield from _listed(connection, sight, [arrival])
+        return
+    for columns in rows:
+        try:
+            sight.refuse_damaged(columns[0])
+            yield found_in(columns, sight).head
+        except CorruptRecord as error:
+            sight.found_damaged(columns[0], error)
 
 
 def _arrivals(
