@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.errors import ActorRestarted
@@ -22,6 +23,7 @@ async def give_birth(door: Door, session_id: str, born: ask.Born) -> None:
     """
     manager = door.house.manager
     assert manager is not None
+    born = _with_max_age(born, door.house.defaults.max_age)
     is_repeated = False
     while True:
         try:
@@ -40,6 +42,14 @@ async def give_birth(door: Door, session_id: str, born: ask.Born) -> None:
                 if born.key is not None and first[0].key != born.key:
                     raise
                 return None
+
+
+def _with_max_age(born: ask.Born, max_age: float | None) -> ask.Born:
+    """When a session may be purged is what its journal says, not what a later process has in its settings."""
+    config: dict[str, Any] = born.data.get("config") or {}
+    if max_age is None or "max_age" in config:
+        return born
+    return replace(born, data={**born.data, "config": {**config, "max_age": max_age}})
 
 
 async def fork_of(session_id: str, door: Door, *, at: int | None, metadata: dict[str, Any] | None) -> str:

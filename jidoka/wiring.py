@@ -14,6 +14,7 @@ from jidoka.core.errors import InvalidMessage
 from jidoka.core.filecache import FileCache
 from jidoka.hub.hub import EventHub
 from jidoka.sessions.house import House
+from jidoka.sessions.housekeeper import Housekeeper
 from jidoka.sessions.manager import SessionManager
 from jidoka.sessions.root import SessionsRoot
 
@@ -66,6 +67,8 @@ async def open_house(
             mailbox=settings.mailbox,
             call_timeout=settings.call_timeout,
             max_context_tokens=settings.max_context_tokens,
+            housekeeping_every=settings.housekeeping_every,
+            stale_grace=settings.stale_grace,
         )
         await _start_actors(house)
         yield house
@@ -84,3 +87,5 @@ async def _start_actors(house: House) -> None:
     house.top = top
     house.root = await top.child("sessions")  # pyright: ignore[reportAttributeAccessIssue]
     house.manager = await top.child("manager")
+    # It asks the manager from the first moment on.
+    await top.start_child(ChildSpec("housekeeper", Housekeeper, (house,)))

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from jidoka.core.errors import InvalidMessage
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+Interrupted = Literal["fail", "resume"]
 
 SUPERVISION: Final = frozenset({"strategy", "max_restarts", "within", "shutdown"})
 """The options that are a supervisor's. `InvalidMessage.field` says whether one of these was refused."""
@@ -35,6 +36,8 @@ class SessionConfig:
     suspend_after: float = 1800.0
     max_age: float | None = None
     """So long after its last activity a session that rests, or has ended, is purged. None: never."""
+    interrupted_turn: Interrupted = "fail"
+    """A turn that was under way when its process ended is closed as failed, or run again."""
     max_files: int = 50
     max_context_items: int = 50
 
@@ -59,6 +62,11 @@ class SessionConfig:
 def _strategy(name: str, value: Any) -> None:
     if not isinstance(value, str) or value not in {"one_for_one", "one_for_all", "rest_for_one"}:
         raise InvalidMessage(f"{name} is one_for_one, one_for_all or rest_for_one", field=name)
+
+
+def _interrupted(name: str, value: Any) -> None:
+    if not isinstance(value, str) or value not in {"fail", "resume"}:
+        raise InvalidMessage(f"{name} is fail or resume", field=name)
 
 
 # Nothing compares with NaN, so that it is in no span.
@@ -97,6 +105,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "idle_after": _seconds,
     "suspend_after": _seconds,
     "max_age": _seconds_or_never,
+    "interrupted_turn": _interrupted,
     "max_files": _at_least(1),
     "max_context_items": _at_least(0),
 }

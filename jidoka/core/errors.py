@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,6 +218,10 @@ class CorruptRecord(Broken):
         self.session_id = session_id
         self.first_seq = first_seq
         self.last_seq = last_seq
+
+
+STORE_TROUBLE: Final = (StoreUnavailable, StorageFull, CorruptRecord)
+"""Nothing is wrong with the request, and what became of a write is not known for certain."""
 
 
 # --- between a store and its writer; these do not leave the package -----------------------------

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jidoka.core import checks
-from jidoka.core.config import SessionConfig, Strategy
+from jidoka.core.config import Interrupted, SessionConfig, Strategy
 from jidoka.core.document_parts import id_or_none
 
 _DEFAULTS = SessionConfig()
@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     """Files whose contents one session may keep in memory …"""
     file_cache_bytes: int = Field(default=10_000_000, ge=0)
     """… and how large they may be in all."""
+    housekeeping_every: float = Field(default=60.0, gt=0, le=86_400)
+    """Seconds between looks for sessions that were left behind, or have had their time."""
+    stale_grace: float = Field(default=60.0, ge=0, le=86_400)
+    """So much longer than `suspend_after` nobody may have used a session before others suspend it."""
 
     strategy: Strategy = _DEFAULTS.strategy
     max_restarts: int = _DEFAULTS.max_restarts
@@ -51,6 +55,7 @@ class Settings(BaseSettings):
     idle_after: float = _DEFAULTS.idle_after
     suspend_after: float = _DEFAULTS.suspend_after
     max_age: float | None = _DEFAULTS.max_age
+    interrupted_turn: Interrupted = _DEFAULTS.interrupted_turn
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
 

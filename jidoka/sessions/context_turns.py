@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jidoka.core.context import PARTS, build_context
 from jidoka.core.entries import Entry
-from jidoka.core.errors import IdempotencyConflict, InvalidTransition, TurnFailed, TurnInProgress
+from jidoka.core.errors import IdempotencyConflict, InvalidTransition, TurnFailed
 from jidoka.core.events import EventType
 from jidoka.core.frozen import FrozenList
 from jidoka.core.messages import Context, Message
@@ -37,12 +37,15 @@ class TurnRecords:
             wakes: bool = True,
         ) -> Any: ...
 
+        def turn_is_over(self, error: str) -> list[Draft]: ...
+
     def start_turn(self, message: ask.StartTurn) -> Any:
-        """Open a turn. Raises TurnInProgress, InvalidTransition while the line is stopped."""
-        if self.state.turn is not None and self.state.turn != message.turn_id:
-            raise TurnInProgress(self.setup.session_id)
-        if self.state.status is SessionStatus.WAITING_INPUT:
+        """Open a turn, or go on with it. Raises InvalidTransition while the line is stopped."""
+        is_new = self.state.turn != message.turn_id
+        if is_new and self.state.status is SessionStatus.WAITING_INPUT:
             raise InvalidTransition(status=self.state.status, target=SessionStatus.ACTIVE)
+        # The orchestrator has one turn at a time: any other that is open has ended while nobody could write it down.
+        drafts: list[Draft] = self.turn_is_over("interrupted") if is_new else []
         data = {"turn_id": message.turn_id, "content": message.content, "model": message.model}
 
         def answer(entries: list[Entry]) -> ask.TurnStart:
@@ -53,7 +56,7 @@ class TurnRecords:
                 raise IdempotencyConflict(key=message.turn_id, seq=entry.seq)
             return ask.TurnStart(None, self._answer_of(message.turn_id))
 
-        return self.write([(EventType.TURN_STARTED, data)], f"{message.turn_id}:start", answer)
+        return self.write([*drafts, (EventType.TURN_STARTED, data)], f"{message.turn_id}:start", answer)
 
     def _answer_of(self, turn_id: str) -> Message:
         answer = self._answer_in_the_history(turn_id)

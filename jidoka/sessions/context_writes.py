@@ -149,8 +149,12 @@ class Writes:
         """No more writes; the manager takes the actors down and writes the last word."""
         if self.state.status is SessionStatus.TERMINATING:
             return None
-        drafts = self._turn_is_over("the session is terminated")
-        drafts.append(self.status_draft(SessionStatus.TERMINATING, reason=message.reason))
+        drafts = self.turn_is_over("the session is terminated")
+        drafts.append(
+            self.status_draft(
+                SessionStatus.TERMINATING, reason=message.reason, **({"purge": True} if message.purge else {})
+            )
+        )
         return self.write(drafts, None, _nothing, wakes=False)
 
     def suspend(self, message: ask.Suspend) -> Any:
@@ -220,11 +224,12 @@ class Writes:
     def orchestrator_back(self, message: ask.OrchestratorBack) -> Any:
         """Whatever the orchestrator's earlier incarnation was doing is over."""
         self.setup.house.restarts += 1
-        drafts = self._turn_is_over("interrupted")
+        drafts = self.turn_is_over("interrupted")
         drafts.append((EventType.CHILD_RESTARTED, {"child": "orchestrator", "restarts": message.restarts}))
         return self.write(drafts, None, _nothing)
 
-    def _turn_is_over(self, error: str) -> list[Draft]:
+    def turn_is_over(self, error: str) -> list[Draft]:
+        """The entry that closes the open turn, if there is one."""
         turn = self.state.turn
         return [] if turn is None else [(EventType.TURN_FAILED, {"turn_id": turn, "error": error})]
 

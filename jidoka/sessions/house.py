@@ -35,6 +35,8 @@ class House:
     mailbox: int
     call_timeout: float
     max_context_tokens: int
+    housekeeping_every: float
+    stale_grace: float
     # Children of sessions that were started again.
     restarts: int = 0
     registry: Registry = field(default_factory=Registry)

@@ -1,15 +1,18 @@
-"""The last entries of a session, written when none of its actors is left to write them."""
+"""What is written into a session's journal when none of its actors is there to write it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jidoka.core.care import is_stale
 from jidoka.core.entries import Entry
+from jidoka.core.errors import Fenced
 from jidoka.core.events import EventType
 from jidoka.core.status import SessionStatus
 from jidoka.sessions.drafts import Draft, status_draft
 
 if TYPE_CHECKING:
+    from jidoka.core.heads import Head
     from jidoka.sessions.house import House
 
 ENDED = frozenset({SessionStatus.TERMINATED, SessionStatus.FAILED})
@@ -23,19 +26,63 @@ async def write_last_words(house: House, session_id: str, *, error: str | None =
     head = await house.store.claim(session_id)
     if head is None or head.status in ENDED and error is not None or head.status is SessionStatus.TERMINATED:
         return
-    drafts: list[Draft] = []
+    if error is None:
+        await _terminate(house, head, reason)
+    else:
+        await _write(house, head, _failure(head.status, error))
+
+
+async def suspend_stale(house: House, session_id: str, seen_epoch: int) -> bool:
+    """Suspend a session that nobody has used for long, unless anybody has claimed it since *seen_epoch*.
+
+    Of several who saw it, in whatever process, one acts. An owner that lives after all is fenced, and claims again.
+    """
+    head = await _claim(house, session_id, seen_epoch)
+    if head is None:
+        return False
+    config = house.defaults.with_options(head.config)
+    if not is_stale(head, config, now=house.world.now(), grace=house.stale_grace):
+        # Its owner has used it, and goes on as soon as it writes again.
+        return False
+    status = status_draft(SessionStatus.SUSPENDED, head.status)
+    await _write(house, head, [status, (EventType.SESSION_SUSPENDED, {"reason": "stale"})])
+    return True
+
+
+async def retire(house: House, session_id: str, seen_epoch: int) -> bool:
+    """Purge a session that has had its `max_age`, unless anybody has claimed it since *seen_epoch*."""
+    head = await _claim(house, session_id, seen_epoch)
+    if head is None or head.expires_at is None or head.expires_at >= house.world.now():
+        return False
+    if head.status is not SessionStatus.TERMINATED:
+        await _terminate(house, head, "max_age")
+    await house.store.purge(session_id)
+    return True
+
+
+async def _claim(house: House, session_id: str, seen_epoch: int) -> Head | None:
+    try:
+        return await house.store.claim(session_id, expected_epoch=seen_epoch)
+    except Fenced:
+        return None
+
+
+async def _terminate(house: House, head: Head, reason: str) -> None:
+    await _write(house, head, _termination(head.status, reason))
+    house.hub.end(head.session_id)
+
+
+async def _write(house: House, head: Head, drafts: list[Draft]) -> None:
+    """Commit *drafts* after *head*, which was just claimed, and tell them. An open turn is closed first."""
     if head.turn is not None:
-        drafts.append((EventType.TURN_FAILED, {"turn_id": head.turn, "error": "interrupted"}))
-    drafts += _failure(head.status, error) if error is not None else _termination(head.status, reason)
-    now = house.world.now()
+        drafts = [(EventType.TURN_FAILED, {"turn_id": head.turn, "error": "interrupted"}), *drafts]
+    now, session_id = house.world.now(), head.session_id
     entries = [
         Entry(number, type, now, data, None, head.epoch) for number, (type, data) in enumerate(drafts, head.seq + 1)
     ]
     await house.store.append(session_id, entries, expected_seq=head.seq)
     house.hub.publish(session_id, entries)
     house.files.clear_session(session_id)
-    if error is None:
-        house.hub.end(session_id)
 
 
 def _failure(status: SessionStatus, error: str) -> list[Draft]:

@@ -1,7 +1,7 @@
 """The session manager: creates, activates, suspends and terminates sessions. It holds no session's life.
 
-When it is killed the sessions go on; the next incarnation finds them in the supervision tree, and finishes the
-terminations that the one before it had begun.
+When it is killed the sessions go on; the next incarnation finds them in the supervision tree, and finishes what the
+one before it had begun.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from jidoka.core.errors import (
     InvalidMessage,
     InvalidTransition,
     JidokaError,
+    Refused,
     SessionExists,
     SessionFailed,
     SessionLimitReached,
     SessionNotFound,
     SessionTerminated,
 )
+from jidoka.core.lifecycle import LIVE
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
-from jidoka.sessions.keeper import write_last_words
+from jidoka.sessions.keeper import retire, suspend_stale, write_last_words
 from jidoka.sessions.setup import SessionSetup
 
 if TYPE_CHECKING:
@@ -63,12 +65,13 @@ class SessionManager(Actor):
         """The sessions are where they were: the registry is their supervisor's. What was half done is done."""
         self.jidoka_cell.watch(self._answer_the_rest)
         if self.restarts:
-            self.start_soon(self._finish_the_half_done)
+            self.start_soon(self._finish, self._look_for_terminations, self._look_for_suspensions)
 
-    async def _finish_the_half_done(self) -> None:
+    @staticmethod
+    async def _finish(*looks: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await self._look_for_terminations()
-            await self._look_for_suspensions()
+            for look_for in looks:
+                await look_for()
         except JidokaError:
             log.exception("what was half done could not be looked for")
 
@@ -76,7 +79,7 @@ class SessionManager(Actor):
         for session_id in self.house.registry:
             head = await self.house.store.head(session_id)
             if head is not None and head.status is SessionStatus.SUSPENDED:
-                self._in_lane(session_id, None, lambda id=session_id: self._is_half_suspended(id))
+                self._in_lane(session_id, None, lambda id=session_id: self._is_left_over(id))
 
     async def _look_for_terminations(self) -> None:
         after: int | None = None
@@ -92,7 +95,8 @@ class SessionManager(Actor):
         # The last word of its journal is that it is terminating, and why.
         entries = await self.house.store.read(head.session_id, after=head.seq - 1, limit=1)
         reason = str(entries[-1].data.get("reason", "requested")) if entries else "requested"
-        await self._terminate(ask.TerminateSession(head.session_id, reason, purge=False))
+        purge = bool(entries and entries[-1].data.get("purge"))
+        await self._terminate(ask.TerminateSession(head.session_id, reason, purge))
 
     def _answer_the_rest(self, reason: ExitReason) -> None:
         slots = [slot for lane in self._lanes.values() for slot, _ in lane]
@@ -106,12 +110,20 @@ class SessionManager(Actor):
         match message:
             case ask.CreateSession():
                 return self._create(message)
-            case ask.Activate(session_id, resume):
-                return self._in_lane(session_id, self.answer_later(), lambda: self._activate(session_id, resume))
+            case ask.Activate(session_id):
+                return self._in_lane(session_id, self.answer_later(), lambda: self._activate(message))
             case ask.TerminateSession(session_id):
                 return self._in_lane(session_id, self.answer_later(), lambda: self._terminate(message))
             case ask.SuspendSession(session_id):
                 return self._in_lane(session_id, self.answer_later(), lambda: self._suspend(message))
+            case ask.SuspendStale(session_id, seen):
+                return self._in_lane(
+                    session_id, self.answer_later(), lambda: self._care(suspend_stale, session_id, seen)
+                )
+            case ask.Retire(session_id, seen):
+                return self._in_lane(session_id, self.answer_later(), lambda: self._care(retire, session_id, seen))
+            case ask.FinishTerminations():
+                return self.start_soon(self._finish, self._look_for_terminations)
             case _:
                 raise InvalidMessage(f"a session manager does not know {type(message).__name__}")
 
@@ -134,6 +146,8 @@ class SessionManager(Actor):
             try:
                 answer = await work()
             except Exception as error:
+                if slot is None and not isinstance(error, Refused):
+                    log.warning("left for later: %s", error, extra={"session_id": session_id})
                 if slot is not None and not slot.done():
                     slot.set_exception(error if isinstance(error, JidokaError) else _unexpected(session_id, error))
             else:
@@ -171,24 +185,26 @@ class SessionManager(Actor):
 
     # --- activating ------------------------------------------------------------------------------------------
 
-    async def _activate(self, session_id: str, resume: bool) -> None:
+    async def _activate(self, message: ask.Activate) -> None:
+        session_id = message.session_id
         await self._wait_until_recorded(session_id)
-        if session_id in self.house.registry and not await self._is_half_suspended(session_id):
+        if session_id in self.house.registry and not await self._is_left_over(session_id):
             return
         head = await self._head(session_id)
-        if head.status is SessionStatus.FAILED and not resume:
+        if head.status is SessionStatus.FAILED and not message.resume:
             raise SessionFailed(session_id, error=head.error)
         self._refuse_beyond_the_limit()
         config = self.house.defaults.with_options(head.config)
         setup = SessionSetup(session_id, self.house, config, head.llm_config or {}, is_resuming=True)
+        setup.seen_epoch = message.seen_epoch
         slot = self.jidoka_cell.system.backend.new_slot()
         self._start(setup, slot)
         await slot
 
-    async def _is_half_suspended(self, session_id: str) -> bool:
-        """Whether its journal says so, and its actors, now ended, were still there."""
+    async def _is_left_over(self, session_id: str) -> bool:
+        """Whether its journal says that it rests or has ended, and its actors, now ended, were still there."""
         head = await self.house.store.head(session_id)
-        if head is None or head.status is not SessionStatus.SUSPENDED:
+        if head is not None and head.status in LIVE:
             return False
         await self._take_down(session_id)
         return True
@@ -206,18 +222,22 @@ class SessionManager(Actor):
         if self.root.when_recorded(session_id, lambda: None if slot.done() else slot.set_result(None)):
             await slot
 
+    async def _care(self, act: Callable[[House, str, int], Coroutine[Any, Any, bool]], id: str, seen: int) -> bool:
+        """Do it unless the session has come to life here meanwhile."""
+        return id not in self.root.children and await act(self.house, id, seen)
+
     # --- suspending and terminating --------------------------------------------------------------------------
 
     async def _suspend(self, message: ask.SuspendSession) -> None:
         session_id = message.session_id
         await self._wait_until_recorded(session_id)
-        if session_id not in self.house.registry:
+        if session_id not in self.house.registry or await self._is_left_over(session_id):
             head = await self._head(session_id)
             if head.status is SessionStatus.SUSPENDED:
                 return None
             if head.status is SessionStatus.FAILED:
                 raise InvalidTransition(status=head.status, target=SessionStatus.SUSPENDED)
-            await self._activate(session_id, resume=False)
+            await self._activate(ask.Activate(session_id))
         try:
             context = self.house.registry.child(session_id, "context_manager")
             if context is None:
@@ -254,7 +274,7 @@ class SessionManager(Actor):
         if context is None:
             return
         try:
-            await context.call(ask.BeginEnding(message.reason), timeout=self.house.call_timeout)
+            await context.call(ask.BeginEnding(message.reason, message.purge), timeout=self.house.call_timeout)
         except (ActorDead, ActorRestarted, CallTimeout):
             # It cannot say so itself: the last words say it.
             return

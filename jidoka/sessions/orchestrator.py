@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import anyio
 
 from jidoka.actors.actor import Actor
-from jidoka.actors.errors import ActorRestarted, CallTimeout
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
 from jidoka.actors.exits import ExitReason, text_of
 from jidoka.core import checks
 from jidoka.core.chunks import Chunk, LLMConfig
 from jidoka.core.errors import (
+    STORE_TROUBLE,
     InvalidMessage,
     InvalidTransition,
     JidokaError,
@@ -57,6 +58,15 @@ class Turn:
         # Set while the line is stopped: opened by the decision.
         self.gate: anyio.Event | None = None
 
+    @property
+    def is_unheard(self) -> bool:
+        """Whether nobody waits for it."""
+        return self.slot is None and self.feed is None
+
+    def is_for(self, prompt: ask.Prompt) -> bool:
+        """Whether *prompt* asks for the same."""
+        return (prompt.turn_id, prompt.content) == (self.id, self.prompt.content)
+
     def expire(self) -> None:
         """Its time is up."""
         self.is_late = True
@@ -85,9 +95,12 @@ class Orchestrator(Actor):
         self._turn: Turn | None = None
 
     def on_start(self) -> None:
-        """A new incarnation ends the turn of the one before it."""
+        """A new incarnation ends the turn of the one before it; one in a new process may have to run it again."""
         if self.restarts:
             self._context().tell(ask.OrchestratorBack(self.restarts))
+        unfinished, self.setup.unfinished = self.setup.unfinished, None
+        if unfinished is not None:
+            self._begin(unfinished, None)
 
     def on_receive(self, message: Any) -> Any:
         match message:
@@ -103,10 +116,17 @@ class Orchestrator(Actor):
     # --- one turn at a time ----------------------------------------------------------------------------------
 
     def _start_turn(self, prompt: ask.Prompt) -> None:
-        if self._turn is not None:
-            raise TurnInProgress(self.setup.session_id)
+        turn = self._turn
+        if turn is not None:
+            if not (turn.is_unheard and prompt.feed is None and turn.is_for(prompt)):
+                raise TurnInProgress(self.setup.session_id)
+            # Asked again, with the same key, after the process in which it began had ended.
+            turn.slot = self.answer_later()
+            return
         # Whoever streams is answered at once, and hears the rest through the feed.
-        slot = self.answer_later() if prompt.feed is None else None
+        self._begin(prompt, self.answer_later() if prompt.feed is None else None)
+
+    def _begin(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         turn = self._turn = Turn(prompt, slot)
         self.jidoka_cell.watch(self._end_with_me(turn))
         self.start_soon(self._run, turn)
@@ -150,8 +170,8 @@ class Orchestrator(Actor):
         if answer is None:
             error = self._why(turn, error)
             complete = await self._record_the_end(turn, error)
-            if turn.is_cancelled or turn.is_late:
-                # Too late: the answer had been committed.
+            if turn.is_cancelled or turn.is_late or isinstance(error, STORE_TROUBLE):
+                # The answer had been committed before: too late, or without anybody knowing.
                 answer = complete
         self._turn = None
         turn.settle(answer, None if answer is not None else error)
@@ -183,6 +203,9 @@ class Orchestrator(Actor):
             return TurnCancelled(session_id=self.setup.session_id, turn_id=turn.id)
         if turn.is_late:
             return CallTimeout(f"the turn took longer than {turn.prompt.timeout} s")
+        if isinstance(error, ActorDead) and turn.feed is not None:
+            # Being suspended. Whoever waits for the answer alone asks again; a stream has begun.
+            return self._failed_by(turn, error)
         return error or self._failure(turn, "interrupted")
 
     async def _record_the_end(self, turn: Turn, error: Exception) -> Message | None:
@@ -190,7 +213,11 @@ class Orchestrator(Actor):
         if isinstance(error, TurnInProgress | InvalidTransition):
             return None
         said = None if turn.is_cancelled else text_of(error)
-        return await self._tell_context(ask.EndTurn(turn.id, said))
+        try:
+            return await self._tell_context(ask.EndTurn(turn.id, said))
+        except STORE_TROUBLE:
+            # The context manager owes it to the journal now.
+            return None
 
     async def _converse(self, turn: Turn) -> Message:
         config = self._llm_config()

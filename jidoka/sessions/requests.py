@@ -112,6 +112,7 @@ class BeginEnding(Request[None]):
     """The session is terminating. Nothing more is taken."""
 
     reason: str
+    purge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,8 @@ class Born:
 class Activate(Request[None]):
     session_id: str
     resume: bool = False
+    # The journal's epoch, where only the first of several who saw it may go on.
+    seen_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,3 +253,27 @@ class TerminateSession(Request[None]):
 class SuspendSession(Request[None]):
     session_id: str
     is_automatic: bool = False
+
+
+# --- from the housekeeper to the manager --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTerminations(Request[None]):
+    """What ended in the middle of a termination, here or in another process, is terminated."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendStale(Request[bool]):
+    """False when somebody else has it by now, or it is used again."""
+
+    session_id: str
+    seen_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire(Request[bool]):
+    """Purge what has had its `max_age`. False when somebody else has it by now, or it is used again."""
+
+    session_id: str
+    seen_epoch: int

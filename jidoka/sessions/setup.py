@@ -10,13 +10,23 @@ if TYPE_CHECKING:
     from jidoka.core.chunks import LLMConfig
     from jidoka.core.config import SessionConfig
     from jidoka.sessions.house import House
-    from jidoka.sessions.requests import Born
+    from jidoka.sessions.requests import Born, Prompt
 
 
 class SessionSetup:
     """Made by the manager, handed down to the session's supervisor and its children."""
 
-    __slots__ = ("born", "config", "house", "is_resuming", "llm", "session_id")
+    __slots__ = (
+        "born",
+        "config",
+        "house",
+        "is_resuming",
+        "llm",
+        "owed",
+        "seen_epoch",
+        "session_id",
+        "unfinished",
+    )
 
     def __init__(
         self,
@@ -36,6 +46,12 @@ class SessionSetup:
         self.born = born
         # Started on purpose, not because something crashed.
         self.is_resuming = is_resuming
+        # Whoever has claimed the journal since this epoch was seen keeps it.
+        self.seen_epoch: int | None = None
+        # A turn that another process began and this one is to run again.
+        self.unfinished: Prompt | None = None
+        # What has happened while the store was away, and is still to be written.
+        self.owed: list[Any] | None = None
 
     def ask_to_suspend(self) -> None:
         """Nobody has used this session for long: the manager may free its memory."""

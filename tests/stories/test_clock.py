@@ -158,7 +158,7 @@ async def test_a_session_that_waits_for_a_person_waits_for_ever(client: Client, 
     session = await client.create_session()
     await session.halt(reason="look at this")
 
-    await world.advance(1_000_000)
+    await world.advance(100_000)
 
     assert (await session.info()).status is SessionStatus.WAITING_INPUT
     await session.approve(decision="approve")

@@ -131,7 +131,7 @@ async def test_the_tree_shows_every_actor_below_its_supervisor(client: Client) -
 
     tree = await client.supervision_tree()
 
-    assert [child.id for child in tree.children] == ["sessions", "manager"]
+    assert [child.id for child in tree.children] == ["sessions", "manager", "housekeeper"]
     root = find(tree, "sessions")
     assert [child.id for child in root.children] == [session.id for session in sessions]
     for session in sessions:

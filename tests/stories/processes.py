@@ -1,0 +1,109 @@
+"""One store and several processes, one after the other or at the same time. A process is a client of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from jidoka.adapters.memory import MemoryStore
+from jidoka.client import Client
+from jidoka.core.errors import CorruptRecord, JidokaError, StorageFull, StoreUnavailable
+from jidoka.core.settings import Settings
+from jidoka.session import Session
+from jidoka.testing.models import ScriptedModel
+from jidoka.testing.world import VirtualWorld
+
+
+def _kept(store: Any) -> Callable[[], Any]:
+    return lambda: store
+
+
+# What makes a store that a second process finds as the first has left it. A new store joins with one line.
+REOPENABLE: dict[str, Callable[[Path], Callable[[], Any]]] = {
+    "memory": lambda _: _kept(MemoryStore()),
+}
+
+
+class Line:
+    """A process's way to its store: it can be cut, be slow, lose answers, be full, and find a session damaged."""
+
+    def __init__(self, store: Any, *, waits: bool = False) -> None:
+        self.store = store
+        self.never_waits = store.never_waits and not waits
+        self._waits = waits
+        self.is_away = self.is_full = False
+        # The next calls of these names take effect, and nobody is told.
+        self.lost_answers: list[str] = []
+        self.damaged: set[str] = set()
+        self.calls: list[str] = []
+
+    async def open(self) -> None:
+        await self.store.open()
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._call, name, getattr(self.store, name))
+
+    async def _call(self, name: str, method: Any, *args: Any, **options: Any) -> Any:
+        self.calls.append(name)
+        if self._waits:
+            await anyio.lowlevel.checkpoint()
+        if self.is_away:
+            raise StoreUnavailable("the store is away")
+        if self.is_full and name == "append":
+            raise StorageFull("no space")
+        if args and args[0] in self.damaged:
+            raise CorruptRecord("bit 7 fell over", place="journal", session_id=args[0])
+        answer = await method(*args, **options)
+        if name in self.lost_answers:
+            self.lost_answers.remove(name)
+            raise StoreUnavailable("the answer was lost")
+        return answer
+
+
+class Machine:
+    """Starts processes on one store."""
+
+    def __init__(self, make: Callable[[], Any], world: VirtualWorld) -> None:
+        self._make = make
+        self.world = world
+
+    @asynccontextmanager
+    async def process(self, *, crashes: bool = False, models: Any = None, **settings: Any) -> AsyncIterator[Client]:
+        """A client. One that crashes reaches its store no more, whatever it does on its way down."""
+        line = Line(self._make())
+        chosen = Settings(**settings)
+        async with Client(line, models=models, settings=chosen, world=self.world) as client:  # pyright: ignore
+            try:
+                yield client
+            finally:
+                line.is_away = crashes
+
+    @asynccontextmanager
+    async def interrupted(self, *, crashes: bool, piece: str = "half ", **config: Any) -> AsyncIterator[Session]:
+        """A session in the middle of a turn, the process of which then ends."""
+        model = ScriptedModel([piece, anyio.Event()])
+        async with anyio.create_task_group() as tasks, self.process(crashes=crashes, models={"slow": model}) as client:
+            session = await client.create_session(llm_config={"model": "slow"}, config=config)
+            await session.send_message("user", "before")
+            tasks.start_soon(ignoring_errors, partial(session.prompt, "question", idempotency_key="my-key-1"))
+            await model.started.wait()
+            yield session
+
+
+async def ignoring_errors(call: Callable[[], Any]) -> None:
+    with suppress(JidokaError):
+        await call()
+
+
+async def at_rest() -> None:
+    """Whatever was set off when a process came up has come to its end."""
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
