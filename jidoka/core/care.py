@@ -27,11 +27,16 @@ def is_stale(head: Head, config: SessionConfig, *, now: datetime, grace: float) 
     return head.status in WORKING and head.last_activity_at + timedelta(seconds=config.suspend_after + grace) < now
 
 
-def care_for(head: Head, config: SessionConfig, *, now: datetime, grace: float, is_opening: bool) -> Care:
-    """What is due. A turn that is to be run again is so at the opening; later only when nobody else does."""
+def care_for(head: Head, config: SessionConfig, *, now: datetime, grace: float, opened_at: datetime | None) -> Care:
+    """What is due. A turn that is to be run again is so by the next process that opens, at *opened_at*.
+
+    One that was begun later is somebody else's, who has opened at the same time. Without *opened_at*, when it is no
+    opening, only a stale one is.
+    """
     if head.status not in WORKING:
         return Care.LEAVE
     stale = is_stale(head, config, now=now, grace=grace)
-    if head.turn is not None and config.interrupted_turn == "resume" and (stale or is_opening):
+    was_there = opened_at is not None and head.last_activity_at <= opened_at
+    if head.turn is not None and config.interrupted_turn == "resume" and (stale or was_there):
         return Care.RESUME
     return Care.SUSPEND if stale else Care.LEAVE

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import anyio.lowlevel
 
 from jidoka.actors.actor import Actor
+from jidoka.actors.errors import ActorDead, ActorRestarted
 from jidoka.core.care import WORKING, Care, care_for
 from jidoka.core.errors import Fenced, InvalidMessage, JidokaError
 from jidoka.sessions import requests as ask
@@ -41,8 +42,8 @@ class Housekeeper(Actor):
         self.house = house
         # Where the last round stopped among the sessions that work.
         self._reached: int | None = None
-        # The first walk through all of them: whose turn is to be run again?
-        self._is_opening = True
+        # Set during the first walk through all of them: whose turn is to be run again?
+        self._opened_at: datetime | None = house.world.now()
 
     def on_start(self) -> None:
         self.start_soon(self._keep_house)
@@ -61,8 +62,8 @@ class Housekeeper(Actor):
         """Whatever goes wrong is not the end of it: the next round tries again."""
         try:
             await part()
-        except Fenced:
-            # Somebody else was first.
+        except (Fenced, ActorDead, ActorRestarted):
+            # Somebody else was first, or the manager, or everything, is going down.
             return
         except Exception as error:
             level = logging.WARNING if isinstance(error, JidokaError) else logging.ERROR
@@ -75,9 +76,9 @@ class Housekeeper(Actor):
 
     async def _look_after(self) -> None:
         """Sessions that work, says the journal, and whose process is gone."""
-        if self._is_opening:
+        if self._opened_at is not None:
             await self._walk(most=None)
-            self._is_opening = False
+            self._opened_at = None
         else:
             await self._walk(most=MOST)
 
@@ -101,7 +102,7 @@ class Housekeeper(Actor):
             return
         config = house.defaults.with_options(head.config)
         now, grace = house.world.now(), house.stale_grace
-        match care_for(head, config, now=now, grace=grace, is_opening=self._is_opening):
+        match care_for(head, config, now=now, grace=grace, opened_at=self._opened_at):
             case Care.SUSPEND:
                 await self._ask(ask.SuspendStale(session_id, head.epoch))
             case Care.RESUME:

@@ -43,8 +43,16 @@ def test_what_is_due(
     head = a_head(status, turn)
     now = head.last_activity_at + timedelta(seconds=quiet)
 
-    assert care_for(head, config, now=now, grace=60, is_opening=True) is at_opening
-    assert care_for(head, config, now=now, grace=60, is_opening=False) is later
+    assert care_for(head, config, now=now, grace=60, opened_at=now) is at_opening
+    assert care_for(head, config, now=now, grace=60, opened_at=None) is later
+
+
+def test_a_turn_that_was_begun_after_the_opening_is_somebody_elses() -> None:
+    head = a_head(turn="t")
+    begun = head.last_activity_at
+
+    assert care_for(head, RESUME, now=begun, grace=60, opened_at=begun) is Care.RESUME
+    assert care_for(head, RESUME, now=begun, grace=60, opened_at=begun - timedelta(seconds=1)) is Care.LEAVE
 
 
 def test_a_clock_that_went_back_makes_nothing_stale() -> None:
