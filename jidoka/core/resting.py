@@ -32,6 +32,12 @@ def rest_after(quiet: float, config: SessionConfig, *, is_idle: bool, is_warned:
     return Rest.NOTHING
 
 
+def first_look(config: SessionConfig) -> float:
+    """In how many seconds something will be due for a session that was used just now."""
+    later = config.suspend_after
+    return min(config.idle_after, later - WARNING if later > WARNING else later)
+
+
 def next_look(quiet: float, config: SessionConfig, *, is_idle: bool, is_warned: bool) -> float:
     """In how many seconds something will be due; 0 when it is."""
     return max(0.0, min(_limits(config, is_idle=is_idle, is_warned=is_warned)) - quiet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.core.care import WORKING
 from jidoka.core.events import EventType, live_event
-from jidoka.core.resting import Rest, next_look, rest_after
+from jidoka.core.resting import Rest, first_look, next_look, rest_after
 from jidoka.core.status import SessionStatus
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Clock:
     def start_the_clock(self) -> None:
         """Used just now."""
         self._touched = self.setup.house.world.monotonic()
-        self._watch(min(self.setup.config.idle_after, self.setup.config.suspend_after))
+        self._watch(first_look(self.setup.config))
 
     def stop_the_clock(self) -> None:
         """Nothing of this stays behind."""

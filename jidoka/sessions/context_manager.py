@@ -159,20 +159,23 @@ class ContextManager(Recovery, Clock, Writes, TurnRecords, Actor):
     def on_stop(self) -> Any:
         """Nothing of this session stays behind but its journal."""
         self.stop_the_clock()
-        turn = self.state.turn if self._epoch and self.setup.house.system.is_leaving else None
-        if turn is None or self._is_in_doubt or self.setup.config.interrupted_turn == "resume":
+        if not self._epoch:
             return None
-        # The process ends in order, and the orchestrator has ended before this.
-        return self.now_or_later(self._close_the_turn(turn))
+        is_closing = self.setup.house.system.is_leaving and self.setup.config.interrupted_turn == "fail"
+        if self._is_in_doubt or (is_closing and self.state.turn is not None):
+            return self.now_or_later(self._finish(is_closing))
+        return None
 
-    async def _close_the_turn(self, turn: str) -> None:
+    async def _finish(self, is_closing: bool) -> None:
         try:
-            await self.commit(
-                [(EventType.TURN_FAILED, {"turn_id": turn, "error": "interrupted"})], None, lambda _: None
-            )
+            if self._is_in_doubt:
+                await self.tell_the_rest()
+            if is_closing and self.state.turn is not None:
+                # The process ends in order, and the orchestrator has ended before this.
+                await self.commit(self.turn_is_over("interrupted"), None, lambda _: None)
         except (JidokaError, Shutdown) as trouble:
-            # Whoever uses the session next closes it.
-            log.warning("a turn could not be closed: %s", trouble, extra={"session_id": self.setup.session_id})
+            # Whoever uses the session next finds out, and closes the turn.
+            log.warning("a session ends in doubt: %s", trouble, extra={"session_id": self.setup.session_id})
 
     def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         self.stop_the_clock()

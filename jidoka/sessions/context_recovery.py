@@ -130,6 +130,9 @@ class Recovery:
         if drafts:
             await self.commit(drafts, None, lambda _: None)
         self._is_unheard = self.setup.is_resuming = False
+        if self.state.status not in LIVE:
+            # Somebody else has ended it: there is nothing left to do here.
+            self.setup.ask_to_suspend()
 
     def _first_words(self, entries: Sequence[Entry]) -> list[Draft]:
         """What a new incarnation has to say about why it is there."""
@@ -177,6 +180,7 @@ class Recovery:
         try:
             await (self._read_on() if self._epoch else self._recover())
         except SessionNotFound as gone:
+            self.setup.ask_to_suspend()
             raise ActorDead(str(gone)) from gone
         if self._is_unheard:
             await self._say_why()
@@ -193,6 +197,10 @@ class Recovery:
         answer: Any = self.handle(message)
         return await cast("Work", answer) if isinstance(answer, CoroutineType) else answer
 
+    async def tell_the_rest(self) -> None:
+        """What was committed without anybody knowing is told, though this incarnation writes nothing more."""
+        self.apply(await self.setup.house.store.read(self.setup.session_id, after=self.state.seq))
+
     async def _read_on(self) -> None:
         store, session_id = self.setup.house.store, self.setup.session_id
         try:
@@ -203,7 +211,7 @@ class Recovery:
         if head is None:
             raise SessionNotFound(session_id)
         self._epoch = head.epoch
-        self.apply(await store.read(session_id, after=self.state.seq))
+        await self.tell_the_rest()
         if self.state.seq != head.seq:
             text = f"the journal ends with entry {self.state.seq}, and its head says {head.seq}"
             raise CorruptRecord(text, place="journal", session_id=session_id)

@@ -54,6 +54,6 @@ class SessionSetup:
         self.owed: list[Any] | None = None
 
     def ask_to_suspend(self) -> None:
-        """Nobody has used this session for long: the manager may free its memory."""
+        """Nobody has used this session for long, or it is over: the manager may free its memory."""
         if self.house.manager is not None:
             self.house.manager.tell(SuspendSession(self.session_id, is_automatic=True))

@@ -38,6 +38,8 @@ class Line:
         self.is_away = self.is_full = False
         # The next calls of these names take effect, and nobody is told.
         self.lost_answers: list[str] = []
+        # So many appends from now on, the answer is lost.
+        self.lost_appends: list[int] = []
         self.damaged: set[str] = set()
         self.calls: list[str] = []
 
@@ -61,6 +63,11 @@ class Line:
         if args and args[0] in self.damaged:
             raise CorruptRecord("bit 7 fell over", place="journal", session_id=args[0])
         answer = await method(*args, **options)
+        if name == "append" and self.lost_appends:
+            self.lost_appends = [number - 1 for number in self.lost_appends]
+            if 0 in self.lost_appends:
+                self.lost_appends.remove(0)
+                self.lost_answers.append(name)
         if name in self.lost_answers:
             self.lost_answers.remove(name)
             raise StoreUnavailable("the answer was lost")

@@ -9,6 +9,7 @@ import pytest
 from jidoka.client import Client
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
+from jidoka.testing.events import listening_to
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
@@ -224,3 +225,48 @@ async def test_a_wall_clock_that_jumps_puts_nobody_to_sleep(client: Client, worl
     await world.advance(10)
 
     assert (await session.info()).status is ACTIVE
+
+
+# --- the warning --------------------------------------------------------------------------------------
+
+
+async def warnings(client: Client, session: Session, world: VirtualWorld, *waits: float) -> list[float]:
+    """What is said of the time that remains, when the session is used after each of *waits* but the last."""
+    async with listening_to(client, session.id) as log:
+        for number, seconds in enumerate(waits):
+            if number:
+                await session.get_history()
+            await world.advance(seconds)
+    assert all(event.seq is None for event in log.events if event.type == "timeout_warning")
+    return [event.data["remaining_seconds"] for event in log.events if event.type == "timeout_warning"]
+
+
+@pytest.mark.parametrize(
+    ("config", "waits", "remaining"),
+    [
+        ({}, [1499], []),
+        ({}, [1501], [300]),
+        ({}, [100_000], [300]),
+        ({}, [1700, 1700], [300, 300]),
+        ({}, [1000, 1000, 1000], []),
+        ({"suspend_after": 600}, [599], [300]),
+        ({"suspend_after": 301}, [10], [300]),
+        ({"suspend_after": 300}, [10_000], []),
+        ({"idle_after": 5000, "suspend_after": 1000}, [999], [300]),
+    ],
+)
+async def test_a_session_warns_once_before_it_is_suspended(
+    client: Client, world: VirtualWorld, config: dict[str, float], waits: list[float], remaining: list[float]
+) -> None:
+    session = await client.create_session(config=config)
+
+    assert await warnings(client, session, world, *waits) == remaining
+
+    assert "timeout_warning" not in await types_of(client, session)
+
+
+async def test_a_session_that_waits_for_a_person_does_not_warn(client: Client, world: VirtualWorld) -> None:
+    session = await client.create_session()
+    await session.halt(reason="look")
+
+    assert await warnings(client, session, world, 10_000) == []
