@@ -15,7 +15,7 @@ import anyio.lowlevel
 from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorDead, ActorRestarted
 from jidoka.core.care import WORKING, Care, care_for
-from jidoka.core.errors import Fenced, InvalidMessage, JidokaError
+from jidoka.core.errors import Fenced, InvalidMessage, JidokaError, StoreUnavailable
 from jidoka.sessions import requests as ask
 
 if TYPE_CHECKING:
@@ -65,9 +65,13 @@ class Housekeeper(Actor):
         except (Fenced, ActorDead, ActorRestarted):
             # Somebody else was first, or the manager, or everything, is going down.
             return
-        except Exception as error:
-            level = logging.WARNING if isinstance(error, JidokaError) else logging.ERROR
-            log.log(level, "housekeeping goes on later: %s", error, exc_info=error, extra={"session_id": session_id})
+        except JidokaError as error:
+            if session_id is not None and isinstance(error, StoreUnavailable):
+                # It would be the same with all the others.
+                raise
+            log.warning("housekeeping goes on later: %s", error, extra={"session_id": session_id})
+        except Exception:
+            log.exception("housekeeping goes on later", extra={"session_id": session_id})
 
     # --- its parts -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from jidoka.core.settings import Settings
 from jidoka.session import Session
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
+from jidoka.wiring import store_for
 
 
 def _kept(store: Any) -> Callable[[], Any]:
@@ -25,6 +26,7 @@ def _kept(store: Any) -> Callable[[], Any]:
 # What makes a store that a second process finds as the first has left it. A new store joins with one line.
 REOPENABLE: dict[str, Callable[[Path], Callable[[], Any]]] = {
     "memory": lambda _: _kept(MemoryStore()),
+    "sqlite": lambda place: lambda: store_for(f"sqlite:///{place}/x.db"),
 }
 
 
@@ -42,6 +44,12 @@ class Line:
         self.lost_appends: list[int] = []
         self.damaged: set[str] = set()
         self.calls: list[str] = []
+        self._under_way = 0
+        self._idle = anyio.Event()
+
+    @property
+    def known_damage(self) -> Any:
+        return self.store.known_damage
 
     async def open(self) -> None:
         await self.store.open()
@@ -54,6 +62,20 @@ class Line:
 
     async def _call(self, name: str, method: Any, *args: Any, **options: Any) -> Any:
         self.calls.append(name)
+        self._under_way += 1
+        try:
+            return await self._answered(name, method, *args, **options)
+        finally:
+            self._under_way -= 1
+            self._idle.set()
+            self._idle = anyio.Event()
+
+    async def wait_idle(self) -> None:
+        """Wait until none of its calls is under way: other threads are not waited for by the event loop."""
+        while self._under_way:
+            await self._idle.wait()
+
+    async def _answered(self, name: str, method: Any, *args: Any, **options: Any) -> Any:
         if self._waits:
             await anyio.lowlevel.checkpoint()
         if self.is_away:
@@ -80,11 +102,22 @@ class Machine:
     def __init__(self, make: Callable[[], Any], world: VirtualWorld) -> None:
         self._make = make
         self.world = world
+        self.line: Line
+
+    async def at_rest(self) -> None:
+        """Whatever the present process has set off has come to its end."""
+        await at_rest(self.line)
+
+    async def wait(self, *seconds: float) -> None:
+        """Let time pass, and what that sets off come to its end, one after the other."""
+        for some in seconds:
+            await self.world.advance(some)
+            await self.at_rest()
 
     @asynccontextmanager
     async def process(self, *, crashes: bool = False, models: Any = None, **settings: Any) -> AsyncIterator[Client]:
         """A client. One that crashes reaches its store no more, whatever it does on its way down."""
-        line = Line(self._make())
+        line = self.line = Line(self._make())
         chosen = Settings(**settings)
         async with Client(line, models=models, settings=chosen, world=self.world) as client:  # pyright: ignore
             try:
@@ -109,8 +142,12 @@ async def ignoring_errors(call: Callable[[], Any]) -> None:
         await call()
 
 
-async def at_rest() -> None:
-    """Whatever was set off when a process came up has come to its end."""
-    for _ in range(20):
-        await anyio.lowlevel.checkpoint()
+async def at_rest(*lines: Line) -> None:
+    """Whatever was set off has come to its end: for some time nobody has asked a store for anything."""
+    calls = -1
+    while calls != (calls := sum(len(line.calls) for line in lines)):
+        for _ in range(20):
+            for line in lines:
+                await line.wait_idle()
+            await anyio.lowlevel.checkpoint()
     await anyio.wait_all_tasks_blocked()

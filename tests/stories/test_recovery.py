@@ -25,7 +25,7 @@ from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
 from tests.stories.crashing import everything_in, furnished
 from tests.stories.kit import all_of, journal, moves, said, types_of
-from tests.stories.processes import REOPENABLE, Machine, at_rest
+from tests.stories.processes import REOPENABLE, Machine
 
 BEFORE = [("user", "before")]
 
@@ -60,7 +60,7 @@ async def test_an_active_session_stays_active_and_comes_up_when_it_is_used(machi
 
     async with machine.process() as client:
         session = client.session(session.id)
-        await at_rest()
+        await machine.at_rest()
         assert (await session.info()).status is SessionStatus.ACTIVE
         assert await session.which_children() == []
         assert len(client.house.registry) == 0
@@ -77,8 +77,8 @@ async def test_opening_does_not_touch_the_sessions_one_by_one(machine: Machine) 
             await client.create_session()
 
     async with machine.process() as client:
-        await at_rest()
-        line: Any = client.house.store
+        await machine.at_rest()
+        line = machine.line
         assert {name: line.calls.count(name) for name in set(line.calls)} == {"heads": 5}
 
 
@@ -98,7 +98,7 @@ async def test_a_session_goes_through_many_processes(machine: Machine, crashes: 
 async def test_writes_of_a_process_that_has_crashed_do_not_arrive(machine: Machine) -> None:
     async with machine.process(crashes=True) as client:
         session = await client.create_session()
-        line: Any = client.house.store
+        line = machine.line
         line.is_away = True
         outcomes = await all_of([lambda: session.send_message("user", "lost")])
         assert [type(outcome).__name__ for outcome in outcomes] == ["StoreUnavailable"]
@@ -125,7 +125,7 @@ async def test_sessions_are_as_they_were(machine: Machine, status: str, crashes:
         await LEFT_AS[status](session)
 
     async with machine.process() as client:
-        await at_rest()
+        await machine.at_rest()
         session = client.session(session.id)
         assert (await session.info()).status == status
         assert [info.session_id for info in await client.list_sessions(status=status, owner="ada")] == [session.id]
@@ -139,7 +139,7 @@ async def test_sessions_are_as_they_were(machine: Machine, status: str, crashes:
 async def test_an_idle_session_stays_idle_until_it_is_used(machine: Machine) -> None:
     async with machine.process(crashes=True) as client:
         session = await client.create_session()
-        await machine.world.advance(301)
+        await machine.wait(301)
 
     async with machine.process() as client:
         session = client.session(session.id)
@@ -164,7 +164,7 @@ async def test_a_suspended_session_resumes_by_itself_in_another_process(machine:
     async with machine.process() as client:
         session = await client.create_session()
         await session.send_message("user", "before")
-        await machine.world.advance(2000)
+        await machine.wait(301, 1500)
 
     async with machine.process() as client:
         session = client.session(session.id)
@@ -178,7 +178,7 @@ async def test_a_failed_session_comes_back_only_by_resume(machine: Machine) -> N
         session = await client.create_session(config={"max_restarts": 0})
         await session.send_message("user", "before")
         await kill_child(session, "context_manager")
-        await at_rest()
+        await machine.at_rest()
 
     async with machine.process() as client:
         session = client.session(session.id)
@@ -205,7 +205,7 @@ async def test_a_turn_that_was_under_way_is_closed_as_failed(machine: Machine, c
         pass
 
     async with machine.process(models={"slow": ScriptedModel(["answer"])}) as client:
-        await at_rest()
+        await machine.at_rest()
         # Closed in order by the process itself; after a crash by whoever uses the session next.
         assert (await types_of(client, session)).count("turn_failed") == (not crashes)
         session = client.session(session.id)
@@ -235,7 +235,7 @@ async def test_a_turn_is_run_again_where_the_session_wants_it(machine: Machine, 
 
     async with machine.process(models={"slow": ScriptedModel(["whole"])}) as client:
         # Nobody uses the session, and still it is answered.
-        await at_rest()
+        await machine.at_rest()
         session = client.session(session.id)
         assert (await session.info()).message_count == 3
         assert await said(session) == [*BEFORE, ("user", "question"), ("assistant", "whole")]
@@ -286,7 +286,7 @@ async def test_a_turn_that_ends_its_process_each_time_is_given_up(machine: Machi
 
     model = ScriptedModel(["again"])
     async with machine.process(models={"slow": model}) as client:
-        await at_rest()
+        await machine.at_rest()
         assert model.seen == []
         types = await types_of(client, session)
         assert (types.count("turn_started"), types.count("turn_failed")) == (3, 1)
@@ -300,12 +300,12 @@ async def test_a_turn_that_was_halted_waits_for_its_decision_in_the_next_process
     model = ScriptedModel(["whole"])
     async with machine.process(models={"slow": model}) as client:
         session = client.session(session.id)
-        await at_rest()
+        await machine.at_rest()
         assert model.seen == []
 
         await session.approve(decision="approve")
 
-        await at_rest()
+        await machine.at_rest()
         assert await said(session) == [*BEFORE, ("user", "question"), ("assistant", "whole")]
 
 
@@ -316,9 +316,9 @@ async def test_a_turn_whose_decision_is_no_is_over(machine: Machine) -> None:
     async with machine.process(models={"slow": ScriptedModel(["whole"])}) as client:
         session = client.session(session.id)
         await session.get_history()
-        await at_rest()
+        await machine.at_rest()
         await session.approve(decision="reject")
-        await at_rest()
+        await machine.at_rest()
 
         assert await said(session) == BEFORE
         assert (await types_of(client, session)).count("turn_cancelled") == 1
@@ -333,7 +333,7 @@ async def test_a_termination_that_was_half_done_is_finished_once_by_the_next_pro
 ) -> None:
     async with machine.process() as client:
         session = await client.create_session()
-        line: Any = client.house.store
+        line = machine.line
         # Said that it ends, and then the process has ended.
         line.lost_answers.append("append")
         assert [type(outcome).__name__ for outcome in await all_of([lambda: session.terminate(purge=purge)])] == [
@@ -343,7 +343,7 @@ async def test_a_termination_that_was_half_done_is_finished_once_by_the_next_pro
         line.is_away = True
 
     async with machine.process() as client:
-        await at_rest()
+        await machine.at_rest()
         if purge:
             with pytest.raises(SessionNotFound):
                 await client.session(session.id).info()
@@ -355,7 +355,7 @@ async def test_a_termination_that_was_half_done_is_finished_once_by_the_next_pro
                 await client.session(session.id).get_history()
 
     async with machine.process() as client:
-        await at_rest()
+        await machine.at_rest()
         if not purge:
             assert (await types_of(client, session)).count("session_terminated") == 1
 
@@ -367,7 +367,7 @@ async def test_a_session_of_another_process_is_terminated(machine: Machine, stat
         session = await client.create_session(config={"max_restarts": 0})
         if status == "failed":
             await kill_child(session, "context_manager")
-            await at_rest()
+            await machine.at_rest()
         else:
             await LEFT_AS[status](session)
 
