@@ -13,6 +13,9 @@ STORIES = "tests/stories"
 FILES = "tests/unit/adapters/test_session_files.py"
 DOCUMENTS = "tests/unit/core/test_documents.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
+AWAY = f"{STORIES}/test_store_away.py"
+RECOVERY = f"{STORIES}/test_recovery.py"
+HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
 
 
 class Sabotage(NamedTuple):
@@ -106,9 +109,9 @@ SABOTAGES = (
     ),
     Sabotage(
         "come back without the history",
-        "jidoka/sessions/context_manager.py",
-        "SessionState.resumed(head, await store.read(session_id))",
-        "SessionState.resumed(head)",
+        "jidoka/sessions/context_recovery.py",
+        "        entries = await store.read(session_id)\n",
+        "        entries = []\n",
         (SESSIONS, STORIES),
     ),
     Sabotage(
@@ -187,5 +190,108 @@ SABOTAGES = (
         "_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
         "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
         (FILES,),
+        "go on from a guess after an unknown outcome",
+        "jidoka/sessions/context_manager.py",
+        "            self._is_in_doubt = True\n            raise",
+        "            raise",
+        (AWAY,),
+    ),
+    Sabotage(
+        "miss what was committed in doubt",
+        "jidoka/sessions/context_recovery.py",
+        "self.apply(await self.setup.house.store.read(",
+        "list(await self.setup.house.store.read(",
+        (AWAY,),
+    ),
+    Sabotage(
+        "forget what could not be written",
+        "jidoka/sessions/context_recovery.py",
+        "                self.setup.owed = [*(self.setup.owed or ()), message]",
+        "                pass",
+        (AWAY,),
+    ),
+    Sabotage(
+        "die of a store that is away",
+        "jidoka/sessions/context_recovery.py",
+        "            if is_wanted:\n",
+        "            if True:\n",
+        (AWAY,),
+    ),
+    Sabotage(
+        "leave an interrupted turn open",
+        "jidoka/sessions/context_recovery.py",
+        "        if self.state.turn is not None and not self.restarts:",
+        "        if False and self.state.turn is not None:",
+        (RECOVERY,),
+    ),
+    Sabotage(
+        "run a turn again for ever",
+        "jidoka/sessions/context_recovery.py",
+        "if attempt <= MOST_ATTEMPTS:",
+        "if attempt:",
+        (RECOVERY,),
+    ),
+    Sabotage(
+        "leave the open turn to the next process",
+        "jidoka/sessions/context_manager.py",
+        "            if is_closing and self.state.turn is not None:",
+        "            if False and self.state.turn is not None:",
+        (RECOVERY,),
+    ),
+    Sabotage(
+        "forget that a session was to be purged",
+        "jidoka/sessions/manager.py",
+        'bool(entries and entries[-1].data.get("purge"))',
+        "False",
+        (RECOVERY,),
+    ),
+    Sabotage(
+        "tidy up without claiming",
+        "jidoka/sessions/keeper.py",
+        "claim(session_id, expected_epoch=seen_epoch)",
+        "claim(session_id)",
+        (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "suspend what its owner has used",
+        "jidoka/sessions/keeper.py",
+        "    if not is_stale(",
+        "    if False and not is_stale(",
+        (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "purge without a last word",
+        "jidoka/sessions/keeper.py",
+        '        await _terminate(house, head, "max_age")',
+        "        pass",
+        (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "tidy up without a bound",
+        "jidoka/sessions/housekeeper.py",
+        "range(MOST // PAGE)",
+        "range(10 * MOST)",
+        (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "let one session end the round",
+        "jidoka/sessions/housekeeper.py",
+        "isinstance(error, StoreUnavailable)",
+        "isinstance(error, JidokaError)",
+        (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "warn again and again",
+        "jidoka/sessions/context_clock.py",
+        "return self._warned == self._touched",
+        "return False",
+        (f"{STORIES}/test_clock.py",),
+    ),
+    Sabotage(
+        "forget the default age",
+        "jidoka/births.py",
+        "    if max_age is None or",
+        "    if max_age or",
+        (HOUSEKEEPING,),
     ),
 )
