@@ -76,7 +76,8 @@ class Housekeeper(Actor):
     # --- its parts -------------------------------------------------------------------------------------------
 
     async def _finish_terminations(self) -> None:
-        await self._ask(ask.FinishTerminations())
+        if self.house.manager is not None:
+            self.house.manager.tell(ask.FinishTerminations())
 
     async def _look_after(self) -> None:
         """Sessions that work, says the journal, and whose process is gone."""
