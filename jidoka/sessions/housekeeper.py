@@ -92,8 +92,8 @@ class Housekeeper(Actor):
         while most is None or seen < most:
             found = await self.house.store.heads(status=WORKING, after=self._reached, limit=PAGE)
             for arrival, head in found:
-                self._reached = arrival
                 await self._try(lambda head=head: self._look_at(head), head.session_id)
+                self._reached = arrival
             seen += len(found)
             if len(found) < PAGE:
                 # All the way round.

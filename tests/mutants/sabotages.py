@@ -15,6 +15,7 @@ DOCUMENTS = "tests/unit/core/test_documents.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
 AWAY = f"{STORIES}/test_store_away.py"
 RECOVERY = f"{STORIES}/test_recovery.py"
+TURNS = f"{STORIES}/test_interrupted_turns.py"
 HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
 
 
@@ -222,21 +223,21 @@ SABOTAGES = (
         "jidoka/sessions/context_recovery.py",
         "        if self.state.turn is not None and not self.restarts:",
         "        if False and self.state.turn is not None:",
-        (RECOVERY,),
+        (TURNS,),
     ),
     Sabotage(
         "run a turn again for ever",
         "jidoka/sessions/context_recovery.py",
         "if attempt <= MOST_ATTEMPTS:",
         "if attempt:",
-        (RECOVERY,),
+        (TURNS,),
     ),
     Sabotage(
         "leave the open turn to the next process",
         "jidoka/sessions/context_manager.py",
         "            if is_closing and self.state.turn is not None:",
         "            if False and self.state.turn is not None:",
-        (RECOVERY,),
+        (TURNS,),
     ),
     Sabotage(
         "forget that a session was to be purged",

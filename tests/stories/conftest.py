@@ -1,6 +1,7 @@
 """A client on a virtual clock, after which everything is as it was before."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from jidoka.client import Client
 from jidoka.testing.census import nothing_left_behind
 from jidoka.testing.world import VirtualWorld
 from tests.stories.kit import purge_everything
+from tests.stories.processes import REOPENABLE, Machine
 
 
 @pytest.fixture
@@ -20,3 +22,8 @@ async def client(world: VirtualWorld) -> AsyncIterator[Client]:
     async with Client(world=world) as client, nothing_left_behind(client):
         yield client
         await purge_everything(client)
+
+
+@pytest.fixture(params=REOPENABLE)
+def machine(request: pytest.FixtureRequest, tmp_path: Path, world: VirtualWorld) -> Machine:
+    return Machine(REOPENABLE[request.param](tmp_path), world)

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import pytest
 
 from jidoka.adapters.memory import MemoryStore
 from jidoka.client import Client
@@ -17,6 +18,11 @@ from jidoka.session import Session
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
 from jidoka.wiring import store_for
+
+BEFORE = [("user", "before")]
+"""What was said in a session before its turn was interrupted."""
+
+both_ends = pytest.mark.parametrize("crashes", [True, False], ids=["crash", "orderly"])
 
 
 def _kept(store: Any) -> Callable[[], Any]:
@@ -115,9 +121,12 @@ class Machine:
             await self.at_rest()
 
     @asynccontextmanager
-    async def process(self, *, crashes: bool = False, models: Any = None, **settings: Any) -> AsyncIterator[Client]:
+    async def process(
+        self, *, crashes: bool = False, is_away: bool = False, models: Any = None, **settings: Any
+    ) -> AsyncIterator[Client]:
         """A client. One that crashes reaches its store no more, whatever it does on its way down."""
         line = self.line = Line(self._make())
+        line.is_away = is_away
         chosen = Settings(**settings)
         async with Client(line, models=models, settings=chosen, world=self.world) as client:  # pyright: ignore
             try:
