@@ -37,7 +37,7 @@ except Interrupted as error:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_demo_without_a_traceback(number: signal.Signals, status: int) -> None:
     with on_a_terminal(*PROGRAM, "demo", "--pace", "60") as terminal:
-        terminal.wait_for("└── manager")
+        terminal.wait_for("└── housekeeper")
         terminal.process.send_signal(number)
 
         assert terminal.wait_ended() == status
@@ -49,7 +49,7 @@ def test_a_signal_ends_the_demo_without_a_traceback(number: signal.Signals, stat
 
 def test_ctrl_c_is_such_a_signal() -> None:
     with on_a_terminal(*PROGRAM, "demo", "--pace", "60") as terminal:
-        terminal.wait_for("└── manager")
+        terminal.wait_for("└── housekeeper")
         terminal.press_ctrl_c()
 
         assert terminal.wait_ended() == 130
