@@ -10,13 +10,13 @@ STORE = "tests/contract/test_store.py"
 HUB = "tests/unit/hub"
 SESSIONS = "tests/unit/sessions"
 STORIES = "tests/stories"
-FILES = "tests/unit/adapters/test_session_files.py"
-DOCUMENTS = "tests/unit/core/test_documents.py"
-DEFECTS = "tests/stories/test_seed_defects.py"
 AWAY = f"{STORIES}/test_store_away.py"
 RECOVERY = f"{STORIES}/test_recovery.py"
 TURNS = f"{STORIES}/test_interrupted_turns.py"
 HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
+FILES = "tests/unit/adapters/test_session_files.py"
+DOCUMENTS = "tests/unit/core/test_documents.py"
+DEFECTS = "tests/stories/test_seed_defects.py"
 
 
 class Sabotage(NamedTuple):
@@ -151,46 +151,6 @@ SABOTAGES = (
         (STORIES,),
     ),
     Sabotage(
-        "list everybody's sessions",
-        "jidoka/adapters/memory.py",
-        "self._owned_by(owner, after or 0) if owner is not None else",
-        "self._owned_by(owner or '', after or 0) if False else",
-        (DEFECTS,),
-    ),
-    Sabotage(
-        "believe a document without looking at its seal",
-        "jidoka/core/seals.py",
-        "    if not is_whole:",
-        "    if not is_whole and False:",
-        (DOCUMENTS, FILES),
-    ),
-    Sabotage(
-        "take a damaged session for a new one",
-        "jidoka/adapters/session_files.py",
-        "        _ask_the_quarantine(folder, session_id)\n",
-        "",
-        (FILES,),
-    ),
-    Sabotage(
-        "save over a damaged session without a word",
-        "jidoka/adapters/session_files.py",
-        "if not replace_damaged or folder.has(session_id + ENDING):",
-        "if folder.has(session_id + ENDING):",
-        (FILES,),
-    ),
-    Sabotage(
-        "write a file in its place",
-        "jidoka/adapters/safe_directory.py",
-        'draft = f".{name}.tmp"',
-        "draft = name",
-        (FILES,),
-    ),
-    Sabotage(
-        "follow a link out of the directory",
-        "jidoka/adapters/safe_directory.py",
-        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
-        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
-        (FILES,),
         "go on from a guess after an unknown outcome",
         "jidoka/sessions/context_manager.py",
         "            self._is_in_doubt = True\n            raise",
@@ -294,5 +254,47 @@ SABOTAGES = (
         "    if max_age is None or",
         "    if max_age or",
         (HOUSEKEEPING,),
+    ),
+    Sabotage(
+        "list everybody's sessions",
+        "jidoka/adapters/memory.py",
+        "self._owned_by(owner, after or 0) if owner is not None else",
+        "self._owned_by(owner or '', after or 0) if False else",
+        (DEFECTS,),
+    ),
+    Sabotage(
+        "believe a document without looking at its seal",
+        "jidoka/core/seals.py",
+        "    if not is_whole:",
+        "    if not is_whole and False:",
+        (DOCUMENTS, FILES),
+    ),
+    Sabotage(
+        "take a damaged session for a new one",
+        "jidoka/adapters/session_files.py",
+        "        _ask_the_quarantine(folder, session_id)\n",
+        "",
+        (FILES,),
+    ),
+    Sabotage(
+        "save over a damaged session without a word",
+        "jidoka/adapters/session_files.py",
+        "if not replace_damaged or folder.has(session_id + ENDING):",
+        "if folder.has(session_id + ENDING):",
+        (FILES,),
+    ),
+    Sabotage(
+        "write a file in its place",
+        "jidoka/adapters/safe_directory.py",
+        'draft = f".{name}.tmp"',
+        "draft = name",
+        (FILES,),
+    ),
+    Sabotage(
+        "follow a link out of the directory",
+        "jidoka/adapters/safe_directory.py",
+        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
+        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
+        (FILES,),
     ),
 )

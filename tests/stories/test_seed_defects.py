@@ -50,7 +50,8 @@ def world() -> VirtualWorld:
 
 @pytest.fixture
 async def client(store: str | Store, world: VirtualWorld) -> AsyncIterator[Client]:
-    async with Client(store, world=world) as client:
+    # A round a day: years pass here, and what is due is looked at before anybody tidies up.
+    async with Client(store, world=world, settings=Settings(housekeeping_every=86_400)) as client:
         yield client
 
 
