@@ -1,4 +1,4 @@
-"""What waits for a subscriber: a bounded buffer, and the word for what did not fit."""
+"""What waits for a subscriber: a buffer with a bound in events and in bytes, and the word for what did not fit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from collections import deque
 from collections.abc import Sequence
 
 from jidoka.core.events import Event, EventType, live_event
+from jidoka.hub.batch import MAX_BYTES, weights_of
 from jidoka.ports.world import World
 
 
 class Feed(ABC):
     """Filled by the hub, emptied by one subscriber."""
 
-    __slots__ = ("_buffer", "_lost", "_lost_from", "_lost_to", "_room", "_session_id", "_types", "_world", "missed")
+    __slots__ = (
+        "_buffer",
+        "_bytes",
+        "_lost",
+        "_lost_from",
+        "_lost_to",
+        "_room",
+        "_session_id",
+        "_types",
+        "_weights",
+        "_world",
+        "missed",
+    )
 
     def __init__(self, session_id: str, types: frozenset[str] | None, room: int, world: World) -> None:
         self._session_id = session_id
@@ -21,6 +34,9 @@ class Feed(ABC):
         self._room = room
         self._world = world
         self._buffer: deque[Event] = deque()
+        # What each of them weighs, and all of them.
+        self._weights: deque[int] = deque()
+        self._bytes = 0
         self.missed = 0
         """Events that the subscriber will never see, in all."""
         # Those of them that it has not been told of.
@@ -50,6 +66,27 @@ class Feed(ABC):
     async def catch_up(self) -> None:  # noqa: B027
         """Fetch what is not at hand. A feed that is never behind has nothing to do."""
 
+    @property
+    def bytes(self) -> int:
+        """What waits, about."""
+        return self._bytes
+
+    def has_room(self, weight: int) -> bool:
+        """Whether one more may wait. The first one may weigh what it likes."""
+        buffer = self._buffer
+        return not buffer or (len(buffer) < self._room and self._bytes + weight <= MAX_BYTES)
+
+    def keep(self, event: Event, weight: int) -> None:
+        """Let *event* wait."""
+        self._buffer.append(event)
+        self._weights.append(weight)
+        self._bytes += weight
+
+    def give(self) -> Event:
+        """The first of those that wait."""
+        self._bytes -= self._weights.popleft()
+        return self._buffer.popleft()
+
     def lose(self, event: Event) -> None:
         """There is no room for *event*, and nowhere to find it again."""
         self.missed += 1
@@ -74,17 +111,17 @@ class LiveFeed(Feed):
     __slots__ = ()
 
     def put(self, events: Sequence[Event]) -> bool:
-        types, buffer, room = self._types, self._buffer, self._room
-        for event in events:
+        types = self._types
+        for event, weight in zip(events, weights_of(events), strict=True):
             if types is not None and event.type not in types:
                 continue
-            if self._lost or len(buffer) >= room:
+            if self._lost or not self.has_room(weight):
                 self.lose(event)
             else:
-                buffer.append(event)
-        return bool(buffer)
+                self.keep(event, weight)
+        return bool(self._buffer)
 
     def take(self) -> Event | None:
         if self._buffer:
-            return self._buffer.popleft()
+            return self.give()
         return self.gap()

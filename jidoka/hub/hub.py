@@ -13,6 +13,7 @@ from jidoka.core import checks
 from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.events import GLOBAL_TOPIC, GLOBAL_TYPES, Event, event_of, topic_of
+from jidoka.hub.batch import Batch
 from jidoka.hub.feeds import Feed, LiveFeed
 from jidoka.hub.replay import ReplayFeed
 from jidoka.hub.subscription import Listener, Subscription
@@ -75,9 +76,9 @@ class EventHub:
         if not signals:
             return
         if session_id in signals or EVERYTHING in signals:
-            events = [event_of(session_id, entry) for entry in entries]
+            events = Batch(event_of(session_id, entry) for entry in entries)
         elif None in signals:
-            events = [event_of(session_id, entry) for entry in entries if entry.type in GLOBAL_TYPES]
+            events = Batch(event_of(session_id, entry) for entry in entries if entry.type in GLOBAL_TYPES)
         else:
             return
         if events:
@@ -86,7 +87,7 @@ class EventHub:
     def publish_live(self, event: Event) -> None:
         """Tell something that is not in a journal."""
         if self._signals:
-            self._tell(event.session_id, [event])
+            self._tell(event.session_id, Batch((event,)))
 
     def _tell(self, session_id: str, events: list[Event]) -> None:
         self._waiting.append((session_id, events))
@@ -108,7 +109,7 @@ class EventHub:
         if (signal := signals.get(session_id)) is not None:
             _send(signal, events)
         if (signal := signals.get(None)) is not None:
-            lifecycle = [event for event in events if event.type in GLOBAL_TYPES]
+            lifecycle = Batch(event for event in events if event.type in GLOBAL_TYPES)
             if lifecycle:
                 _send(signal, lifecycle)
         if (signal := signals.get(EVERYTHING)) is not None:

@@ -10,6 +10,7 @@ import anyio.lowlevel
 
 from jidoka.core.entries import Entry
 from jidoka.core.events import Event, event_of
+from jidoka.hub.batch import MAX_BYTES, weights_of
 from jidoka.hub.feeds import Feed
 from jidoka.ports.store import Reader
 from jidoka.ports.world import World
@@ -25,7 +26,7 @@ class ReplayFeed(Feed):
     whatever the hub has told of meanwhile.
     """
 
-    __slots__ = ("_edge", "_has_begun", "_heard", "_page", "_places", "_reader", "_told")
+    __slots__ = ("_edge", "_has_begun", "_heard", "_limit", "_page", "_places", "_reader", "_told")
 
     def __init__(
         self,
@@ -49,35 +50,37 @@ class ReplayFeed(Feed):
         # For each buffered event, the seq of the entry that it comes after, or is.
         self._places: deque[int] = deque()
         self._has_begun = False
+        # Entries in the next page.
+        self._limit = PAGE
 
     def begin(self, seq: int) -> None:
         self._heard = max(self._heard, seq)
 
     def put(self, events: Sequence[Event]) -> bool:
-        for event in events:
+        for event, weight in zip(events, weights_of(events), strict=True):
             seq = event.seq
             if seq is None:
-                self._put_live(event)
+                self._put_live(event, weight)
                 continue
             if seq == self._told + 1 and self._heard == self._told:
-                self._put_next(event, seq)
+                self._put_next(event, seq, weight)
             self._heard = max(self._heard, seq)
         return bool(self._buffer) or self.is_behind
 
-    def _put_live(self, event: Event) -> None:
+    def _put_live(self, event: Event, weight: int) -> None:
         if not self._wants(event.type):
             return
-        if self._lost or len(self._buffer) >= self._room:
+        if self._lost or not self.has_room(weight):
             self.lose(event)
         else:
-            self._buffer.append(event)
+            self.keep(event, weight)
             self._places.append(self._heard)
 
-    def _put_next(self, event: Event, seq: int) -> None:
+    def _put_next(self, event: Event, seq: int, weight: int) -> None:
         if self._wants(event.type):
-            if len(self._buffer) >= self._room:
+            if not self.has_room(weight):
                 return
-            self._buffer.append(event)
+            self.keep(event, weight)
             self._places.append(seq)
         self._told = seq
 
@@ -87,13 +90,13 @@ class ReplayFeed(Feed):
     def take(self) -> Event | None:
         page, buffer, places = self._page, self._buffer, self._places
         while buffer and buffer[0].seq is not None and buffer[0].seq <= self._edge:
-            buffer.popleft()
+            self.give()
             places.popleft()
         if page and not (buffer and self._comes_before(page[0])):
             return page.popleft()
         if page or (buffer and self._has_begun and places[0] <= self._told):
             places.popleft()
-            return buffer.popleft()
+            return self.give()
         return None if buffer or self.is_behind else self.gap()
 
     def _comes_before(self, event: Event) -> bool:
@@ -107,24 +110,33 @@ class ReplayFeed(Feed):
     async def catch_up(self) -> None:
         """Read one page of the journal. Raises SessionNotFound once it is gone."""
         start = max(self._edge, self._passed())
-        heard = self._heard
+        heard, limit = self._heard, self._limit
         await anyio.lowlevel.checkpoint()
-        entries = await self._reader.read(self._session_id, after=start, limit=PAGE)
+        entries = await self._reader.read(self._session_id, after=start, limit=self._limit)
         if entries:
             self._turn_page(entries)
         elif heard > self._told:
             # Told of, and not there: no store of ours does that, and waiting for it would never end.
             self._give_up(heard)
-        self._has_begun = self._has_begun or len(entries) < PAGE
+        self._has_begun = self._has_begun or len(entries) < limit
 
     def _passed(self) -> int:
         """What needs no reading: the subscriber has had all that was buffered."""
         return self._told if self._has_begun else 0
 
     def _turn_page(self, entries: list[Entry]) -> None:
-        self._page.extend(event_of(self._session_id, entry) for entry in entries if self._wants(entry.type))
+        events = [event_of(self._session_id, entry) for entry in entries]
+        self._page.extend(event for event in events if self._wants(event.type))
+        self._adapt(sum(weights_of(events)))
         self._edge = entries[-1].seq
         self._told = max(self._told, self._edge)
+
+    def _adapt(self, read: int) -> None:
+        """The next page is to weigh no more than what may wait."""
+        if read > MAX_BYTES:
+            self._limit = max(1, self._limit * MAX_BYTES // read)
+        else:
+            self._limit = min(PAGE, self._limit * 2)
 
     def _give_up(self, heard: int) -> None:
         self.missed += heard - self._told

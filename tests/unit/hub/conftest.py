@@ -34,22 +34,26 @@ class House:
         await self.store.append(session_id, entries, expected_seq=0)
         self.hub.publish(session_id, entries)
 
-    async def commit(self, count: int = 1, *, session_id: str = SESSION, type: str = "turn_cancelled") -> list[Entry]:
+    async def commit(
+        self, count: int = 1, *, session_id: str = SESSION, type: str = "turn_cancelled", **more: Any
+    ) -> list[Entry]:
         """Entries in the journal that nobody was told of yet."""
         if not count:
             return []
         head = await self.store.head(session_id)
         assert head is not None
-        data: dict[str, Any] = {"turn_id": "t"}
+        data: dict[str, Any] = {"turn_id": "t", **more}
         entries = [
             Entry(seq, type, self.world.now(), data, None, 1) for seq in range(head.seq + 1, head.seq + 1 + count)
         ]
         await self.store.append(session_id, entries, expected_seq=head.seq)
         return entries
 
-    async def say(self, count: int = 1, *, session_id: str = SESSION, type: str = "turn_cancelled") -> None:
+    async def say(
+        self, count: int = 1, *, session_id: str = SESSION, type: str = "turn_cancelled", **more: Any
+    ) -> None:
         """Commit, then tell."""
-        self.hub.publish(session_id, await self.commit(count, session_id=session_id, type=type))
+        self.hub.publish(session_id, await self.commit(count, session_id=session_id, type=type, **more))
 
     def whisper(self, text: str = "", *, session_id: str = SESSION) -> None:
         """Tell something that is in no journal."""
