@@ -116,7 +116,7 @@ class Cell(Handling):
     def _not_started(self, error: BaseException) -> None:
         self._end(NORMAL if isinstance(error, Ignore) else exit_of(error))
         self.parent.child_failed(self, error)
-        self._answer_as_restarted()
+        self._answer_as_restarted(exit_of(error))
 
     # --- ending --------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Cell(Handling):
             reason = self.actor.on_kill(reason)
         self._end(reason)
         self.parent.child_down(self, reason)
-        self._answer_as_restarted()
+        self._answer_as_restarted(reason)
 
     def _end(self, reason: ExitReason) -> None:
         """Take the incarnation apart."""
@@ -268,8 +268,9 @@ class Cell(Handling):
                 scope.cancel()
             self._jobs = None
         self._collect_calls()
-        if self._ref is not None:
-            self._ref.exit_reason = reason
+        if self._ref is not None or self.restarts:
+            # Also where nobody has asked for it yet: whoever does before the next incarnation hears of this one.
+            self.ref.exit_reason = reason
         watchers, self._watchers = self._watchers, None
         for call in watchers or ():
             call(reason)
@@ -277,7 +278,7 @@ class Cell(Handling):
     def _collect_calls(self) -> None:
         """Callers are owed an answer. What was only told, and durable calls, stay for the next incarnation."""
         present, self._slot = self._slot, None
-        owed: list[mailbox.Envelope] = [] if present is None else [(None, present)]
+        owed: list[mailbox.Envelope] = [] if present is None else [(mailbox.HANDLED, present)]
         if self._mail is not None:
             kept: list[mailbox.Envelope] = []
             for envelope in mailbox.listed(self._mail):
@@ -299,22 +300,26 @@ class Cell(Handling):
         self._owed = self._mail = None
         if waiting:
             text = f"{self.name} stopped before handling the message: {reason}"
-            self._answer(waiting, lambda: ActorDead(text, reason=reason))
+            self._answer(waiting, lambda _: ActorDead(text, reason=reason))
 
-    def _answer_as_restarted(self) -> None:
+    def _answer_as_restarted(self, reason: ExitReason) -> None:
         waiting, self._owed = self._owed, None
         if waiting:
-            self._answer(waiting, lambda: ActorRestarted(f"{self.name} crashed and is started again"))
+            text = f"{self.name} crashed and is started again: {reason}"
+            self._answer(
+                waiting,
+                lambda message: ActorRestarted(text, reason=reason, was_handled=message is mailbox.HANDLED),
+            )
 
     @staticmethod
-    def _answer(waiting: list[mailbox.Envelope], error: Callable[[], Exception]) -> None:
+    def _answer(waiting: list[mailbox.Envelope], error: Callable[[object], Exception]) -> None:
         for message, slot in waiting:
             if slot is None or slot.done():
                 continue
             if type(message) is ActorStop:
                 slot.set_result(None)
             else:
-                slot.set_exception(error())
+                slot.set_exception(error(message))
 
     def end(self, reason: ExitReason) -> None:
         """The actor's own decision, or its supervisor machinery's: end in order, after the present message."""

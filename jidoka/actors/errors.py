@@ -26,11 +26,25 @@ class ActorDead(JidokaError, pykka.ActorDeadError):
 
 
 class ActorRestarted(JidokaError):
-    """The actor crashed before it answered and is being started again. Whether the message took effect is unknown."""
+    """The actor crashed before it answered and is being started again. Whether the message took effect is unknown.
 
-    def __init__(self, text: str, *, reason: ExitReason | None = None) -> None:
+    `reason` tells how it ended, when that is known. `was_handled` is true when it was this very message that the
+    actor had in hand, and not one that waited behind it. `dead_letter` is the id of the letter that a message became
+    which crashed its actor again and again: it took no effect, and is not tried any more.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        reason: ExitReason | None = None,
+        was_handled: bool = False,
+        dead_letter: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.reason = reason
+        self.was_handled = was_handled
+        self.dead_letter = dead_letter
 
 
 class CallTimeout(JidokaError, TimeoutError, pykka.Timeout):

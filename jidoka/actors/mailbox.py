@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Envelope = tuple[Any, "Slot | None"]
 Mail = Envelope | deque[Envelope] | None
 
+# Stands for a message that is not in the mailbox any more: the actor had it in hand.
+HANDLED = object()
+
 # Messages that Pykka's refs and proxies send.
 PYKKA = frozenset((ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr))
 
@@ -35,6 +38,14 @@ def packed(envelopes: list[Envelope]) -> Mail:
     if len(envelopes) > 1:
         return deque(envelopes)
     return envelopes[0] if envelopes else None
+
+
+def with_one_before(mail: Mail, envelope: Envelope) -> Mail:
+    """*mail* with *envelope* as the next, whatever the bound."""
+    if isinstance(mail, deque):
+        mail.appendleft(envelope)
+        return mail
+    return packed([envelope, *listed(mail)])
 
 
 def with_one_more(mail: Mail, envelope: Envelope) -> Mail:

@@ -171,6 +171,14 @@ class Place:
         except MailboxFull:
             self._mail = mailbox.with_one_more(self._mail, (message, slot))
 
+    def push_first(self, message: Any, slot: Slot | None) -> None:
+        """`push` for what may not wait behind the others: it is the next to be handled, however full it is."""
+        if self.state is not RUNNING and not self.is_open:
+            raise ActorDead(f"{self.ref} not found")
+        self._mail = mailbox.with_one_before(self._mail, (message, slot))
+        if self.state is RUNNING:
+            self._queue()
+
     def watch(self, call: Callable[[ExitReason], object]) -> None:
         """Call *call* once, with the reason, when this incarnation has ended."""
         if self._watchers is None:

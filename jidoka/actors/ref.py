@@ -124,6 +124,18 @@ class ActorRef(pykka.ActorRef[A]):
             if timer[2] is not None:
                 timers.cancel(timer)
 
+    async def call_first(self, message: Request[T], timeout: float) -> T:
+        """`call`, ahead of all that waits and however full the mailbox is: for what may not wait. On the loop only."""
+        cell = self.cell
+        timers = cell.system.timers
+        slot = cell.system.backend.new_slot()
+        cell.push_first(message, slot)
+        timer = timers.after(timeout, _expire, slot)
+        try:
+            return await slot
+        finally:
+            timers.cancel(timer)
+
     async def _call_from_afar(self, message: Any, timeout: float | None) -> Any:
         """`call` on the loop of another thread, whose own clock counts."""
         asked: Future[Any] = self.ask(message, block=False)

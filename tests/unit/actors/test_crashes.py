@@ -189,3 +189,35 @@ async def test_ten_thousand_crashes_leave_no_trace(system: ActorSystem) -> None:
     assert await ref.call("how often?") == 10_000
     assert (system.cells, len(system.timers)) == (cells, timers)
     assert ref.cell.ref is not ref
+
+
+@pytest.mark.parametrize("how", ["exits", "killed"])
+async def test_a_call_that_was_in_hand_is_told_apart_from_those_behind_it(system: ActorSystem, how: str) -> None:
+    tree = await system.supervise([ChildSpec("a", Held)])
+    ref = await tree.child("a")
+    fuse = anyio.Event()
+    heard: dict[int, ActorRestarted] = {}
+
+    async def call(number: int) -> None:
+        try:
+            await ref.call(fuse)
+        except ActorRestarted as error:
+            heard[number] = error
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(call, number)
+            await anyio.wait_all_tasks_blocked()
+        fuse.set() if how == "exits" else ref.kill()
+
+    assert [heard[number].was_handled for number in range(3)] == [True, False, False]
+    kinds = {error.reason.kind for error in heard.values() if error.reason is not None}
+    assert kinds == {"crash" if how == "exits" else "killed"}
+
+
+class Held(Actor):
+    """Exits, once it is let go."""
+
+    async def on_receive(self, message: anyio.Event) -> None:
+        await message.wait()
+        raise SystemExit(3)

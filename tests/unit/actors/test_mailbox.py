@@ -4,16 +4,18 @@ from collections import deque
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from jidoka.actors import mailbox
 from jidoka.actors.actor import Actor
-from jidoka.actors.errors import ActorDead, ActorRestarted, MailboxFull
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.actors.exits import ExitReason
-from jidoka.actors.mailbox import count, listed, packed, with_one_more
+from jidoka.actors.mailbox import count, listed, packed, with_one_before, with_one_more
 from jidoka.actors.request import Request
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.system import ActorSystem
+from jidoka.testing.world import VirtualWorld
 from tests.unit.actors.actors_at_hand import Echo, Recorder, Waiter
 
 
@@ -27,6 +29,7 @@ def test_a_mailbox_holds_what_was_put_in_it(many: int) -> None:
     assert count(mail) == many
     assert isinstance(mail, deque) == (many > 1)
     assert listed(with_one_more(mail, ("last", None))) == [*envelopes, ("last", None)]
+    assert listed(with_one_before(packed(envelopes), ("first", None))) == [("first", None), *envelopes]
 
 
 class Small(Waiter):
@@ -184,3 +187,49 @@ async def test_a_dead_actors_ref_refuses_messages(system: ActorSystem) -> None:
         await ref.call("x")
     assert await ref.stop() is False
     ref.kill()
+
+
+async def test_what_may_not_wait_is_the_next_and_finds_room(system: ActorSystem) -> None:
+    heard: list[str] = []
+
+    class Full(Small):
+        async def on_receive(self, message: Any) -> Any:
+            if isinstance(message, anyio.Event):
+                await message.wait()
+            heard.append(type(message).__name__)
+
+    ref = await system.start(Full)
+    event = anyio.Event()
+    ref.tell(event)
+    await anyio.wait_all_tasks_blocked()
+    for number in range(3):
+        ref.tell(number)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ref.call_first, Fleeting(), 1.0)
+        await anyio.wait_all_tasks_blocked()
+        event.set()
+
+    await anyio.wait_all_tasks_blocked()
+    assert heard == ["Event", "Fleeting", "int", "int", "int"]
+
+
+async def test_what_may_not_wait_has_its_limit_and_its_answer(system: ActorSystem, world: VirtualWorld) -> None:
+    ref = await system.start(Waiter)
+    outcomes: list[type[Exception]] = []
+
+    async def call() -> None:
+        try:
+            await ref.call_first(Fleeting(), timeout=1.0)
+        except CallTimeout as error:
+            outcomes.append(type(error))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await world.advance(1.1)
+    ref.kill()
+    await ref.wait_stopped()
+
+    assert outcomes == [CallTimeout]
+    with pytest.raises(ActorDead):
+        await ref.call_first(Fleeting(), timeout=1.0)

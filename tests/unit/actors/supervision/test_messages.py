@@ -13,7 +13,7 @@ import pytest
 
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, ChildStartError
 from jidoka.actors.exits import NORMAL, Stop
-from tests.unit.actors.supervision.stage import FOREVER, Boom, Careful, Probe, Stage, how_it_ended, kid
+from tests.unit.actors.supervision.stage import FOREVER, OK, Boom, Careful, Probe, Stage, how_it_ended, kid
 from tests.unit.actors.supervision.world import settle
 
 
@@ -195,6 +195,17 @@ async def test_s127_telling_a_dead_actor_is_refused(stage: Stage) -> None:
         child.tell("anybody?")
     with pytest.raises(pykka.ActorDeadError):
         child.tell("anybody?")
+
+
+async def test_s123_so_it_is_for_one_that_did_not_come_up_again(stage: Stage) -> None:
+    tree = await stage.supervise(kid("a", starts=[OK, Boom("not yet")]), max_restarts=5)
+    await stage.play("kill a")
+    assert await stage.states() == {"a": "restarting"}
+
+    child = (await tree.which_children())[0].ref
+    child.kill()
+
+    assert (await child.wait_stopped()).kind == "crash"
 
 
 class Failing(Careful):

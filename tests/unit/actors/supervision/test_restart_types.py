@@ -50,7 +50,7 @@ async def test_s30_a_shutdown_keeps_its_detail(stage: Stage) -> None:
 
 
 async def test_s34_a_new_incarnation_has_a_new_identity_and_a_fresh_state(stage: Stage) -> None:
-    # That a session's state is rebuilt from its journal is tested where the journal is.
+    # That a session's state is rebuilt from its journal: tests/stories/test_s35_durable_mailbox.py.
     def count(probe: Probe) -> int:
         probe.count += 1
         return probe.count
@@ -75,7 +75,7 @@ class Durable(Request[str]):
 
 
 async def test_s35_what_waits_behind_a_crash_is_redelivered_or_answered(stage: Stage) -> None:
-    # DV11; OTP would lose all of it.
+    # DV11; OTP would lose all of it. With a journal: tests/stories/test_s35_durable_mailbox.py.
     fuse = anyio.Event()
 
     async def crash(_probe: Probe) -> None:
