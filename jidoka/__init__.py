@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from jidoka.core.errors import VersionConflict as VersionConflict
     from jidoka.core.events import Event as Event
     from jidoka.core.events import EventType as EventType
+    from jidoka.core.letters import DeadLetter as DeadLetter
     from jidoka.core.messages import ActiveFile as ActiveFile
     from jidoka.core.messages import Context as Context
     from jidoka.core.messages import ContextStats as ContextStats
@@ -77,6 +78,7 @@ _NAMES = {
         "StoreUnavailable TurnCancelled TurnFailed TurnInProgress VersionConflict"
     ),
     "jidoka.core.events": "Event EventType",
+    "jidoka.core.letters": "DeadLetter",
     "jidoka.core.messages": "ActiveFile Context ContextStats Message SessionInfo",
     "jidoka.core.pages": "Page",
     "jidoka.core.settings": "Settings",

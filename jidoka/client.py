@@ -219,7 +219,7 @@ class Client:
         halted = 0
         for session_id in self.house.registry:
             try:
-                halted += await self.door.context(session_id, ask.Halt(reason, {}))
+                halted += await self.door.at_once(session_id, ask.Halt(reason, {}))
             except JidokaError:
                 continue
         return halted

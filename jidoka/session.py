@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.births import fork_of
@@ -13,6 +13,7 @@ from jidoka.core.documents import export_document
 from jidoka.core.errors import InvalidMessage, SessionNotFound, SessionTerminated
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
+from jidoka.sessions.poison import again
 from jidoka.sessions.stream import TurnStream
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jidoka.actors.specs import ChildInfo
     from jidoka.actors.supervisor_ref import SupervisorRef
     from jidoka.core.heads import Head
+    from jidoka.core.letters import DeadLetter
     from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
     from jidoka.hub.subscription import Subscription
     from jidoka.sessions.door import Door
@@ -173,7 +175,8 @@ class Session:
     async def halt(self, *, reason: str) -> SessionInfo:
         """Stop the line: the turn takes no effect before somebody has decided."""
         checks.text(reason, field="reason")
-        await self._context(ask.Halt(reason, {}))
+        checks.session_id(self.id)
+        await self._door.at_once(self.id, ask.Halt(reason, {}))
         return await self.info()
 
     async def approve(self, *, decision: str, note: str | None = None, by: str | None = None) -> SessionInfo:
@@ -253,6 +256,33 @@ class Session:
     async def context_stats(self) -> ContextStats:
         """How much there is, and how much of the budget it takes."""
         return await self._context(ask.ReadStats())
+
+    # --- what could not be done ------------------------------------------------------------------------------
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Requests that crashed their handler again and again, oldest first. None of them took effect."""
+        return await self._context(ask.ReadLetters())
+
+    async def requeue(self, letter_id: str) -> Any:
+        """Try a dead letter once more; the answer of what was called. Its letter is gone when this returns.
+
+        Raises InvalidMessage when there is no such letter, ActorRestarted when it crashes again: then it stays.
+        """
+        checks.text(letter_id, field="letter_id")
+        letters = {letter.id: letter for letter in await self.dead_letters()}
+        request = again(letters[letter_id]) if letter_id in letters else None
+        if request is None:
+            raise InvalidMessage(f"no dead letter {letter_id!r:.80} can be requeued", field="letter_id")
+        answer = await self._context(request)
+        with suppress(InvalidMessage):
+            # Somebody else may have had the same idea.
+            await self._context(ask.RemoveLetter(letter_id, "it was requeued", self._door.new_key()))
+        return answer
+
+    async def discard(self, letter_id: str) -> None:
+        """Give a dead letter up. The journal keeps it. Raises InvalidMessage when there is none of that id."""
+        checks.text(letter_id, field="letter_id")
+        await self._context(ask.RemoveLetter(letter_id, "it was discarded", self._door.new_key()))
 
     # --- events and actors -----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from jidoka.core.events import EventType
 from jidoka.core.frozen import thaw
 from jidoka.core.heads import MOST_CYCLES, Head, cycle_count
 from jidoka.core.json_values import RECORD
+from jidoka.core.letters import PART
 from jidoka.core.seals import SEAL, check_seal, sealed
 from jidoka.core.seed_documents import from_monitor, from_seed_001
 from jidoka.core.state import SessionState
@@ -35,6 +36,8 @@ CARRIED: Final = frozenset(
     )
 )
 
+# Metadata is carried as a whole; dead letters belong to the life in which they died.
+_NOT_CARRIED: Final = frozenset({"metadata", PART})
 _TIMED: Final = frozenset({str(EventType.CONVERSATION_ADDED), str(EventType.FILE_ADDED)})
 # What the counts of an export have to agree on with its journal.
 _COUNTS: Final = ("last_seq", "message_count", "version", "incarnation", "status")
@@ -98,7 +101,7 @@ def carried(entries: Iterable[Entry]) -> Iterator[Draft]:
     """What a new session takes over of *entries*, with the time at which it was said or done where that is shown."""
     for entry in entries:
         data = entry.data
-        if entry.type not in CARRIED or data.get("part") == "metadata":
+        if entry.type not in CARRIED or data.get("part") in _NOT_CARRIED:
             continue
         if "at" not in data and (entry.type in _TIMED or data.get("part") == "file_index"):
             data = {**data, "at": entry.at.isoformat()}
@@ -211,6 +214,8 @@ def _look_at_update(data: Mapping[str, Any]) -> None:
             checks.context_key(data["key"])
             if data["op"] not in {"put", "delete"} or (data["op"] == "put" and "value" not in data):
                 raise ValueError("neither put with a value nor delete")
+        case "dead_letters":
+            pass
         case _:
             raise ValueError("an unknown part")
 

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     """Running ones. Suspended and ended sessions do not count."""
     call_timeout: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     mailbox: int = Field(default=10_000, ge=1)
-    """Messages that may wait for one actor."""
+    """Messages of clients that may wait for one session."""
     max_context_tokens: int = Field(default=120_000, ge=1)
     context_prune_threshold: float = Field(default=0.8, gt=0, le=1, allow_inf_nan=False)
     """The part of `max_context_tokens` above which a context is due for pruning."""

@@ -11,6 +11,7 @@ from jidoka.core.errors import CorruptRecord
 from jidoka.core.events import EventType
 from jidoka.core.frozen import EMPTY, FrozenDict, freeze, frozen
 from jidoka.core.heads import Fold, Head, gap, unreadable
+from jidoka.core.letters import PART, DeadLetter, letter_of
 from jidoka.core.messages import ActiveFile, Message
 from jidoka.core.records import trusted
 
@@ -42,12 +43,14 @@ def _when(entry: Entry) -> datetime:
 class SessionState(Head):
     """Head and content. An idle session has no content, and what it has none of takes no room."""
 
-    __slots__ = ("_index", "_messages", "_working", "files")
+    __slots__ = ("_index", "_messages", "_working", "files", "letters")
 
     def __init__(self, session_id: str, *, arrival: int = 0) -> None:
         super().__init__(session_id, arrival=arrival)
         self.files: tuple[ActiveFile, ...] = ()
         """The active files, oldest first."""
+        self.letters: Mapping[str, DeadLetter] = EMPTY
+        """The dead letters by id, oldest first."""
         self._messages: list[Message] | None = None
         self._index: dict[str, FrozenDict] | None = None
         self._working: dict[str, Any] | None = None
@@ -90,6 +93,7 @@ class SessionState(Head):
         state = cls.__new__(cls)
         head._copy_into(state)  # pyright: ignore[reportPrivateUsage]
         state.files = ()
+        state.letters = EMPTY
         state._messages = state._index = state._working = None
         seq = 0
         for entry in entries:
@@ -107,6 +111,7 @@ class SessionState(Head):
         other = SessionState.__new__(SessionState)
         self._copy_into(other)
         other.files = self.files
+        other.letters = self.letters
         other._messages = self._messages and list(self._messages)
         other._index = self._index and dict(self._index)
         other._working = self._working and dict(self._working)
@@ -140,6 +145,8 @@ class SessionState(Head):
             self._update_working(entry.data)
         elif part == "file_index":
             self._update_index(entry)
+        elif part == PART:
+            self._update_letters(entry)
 
     def _update_working(self, data: dict[str, Any]) -> None:
         if self._working is None:
@@ -148,6 +155,13 @@ class SessionState(Head):
             self._working[data["key"]] = freeze(data["value"])
         else:
             self._working.pop(data["key"], None)
+
+    def _update_letters(self, entry: Entry) -> None:
+        letter_id = entry.data["id"]
+        letters = {id: letter for id, letter in self.letters.items() if id != letter_id}
+        if entry.data["op"] == "add":
+            letters[letter_id] = letter_of(entry)
+        self.letters = letters or EMPTY
 
     def _update_index(self, entry: Entry) -> None:
         if self._index is None:

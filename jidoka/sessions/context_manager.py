@@ -24,6 +24,8 @@ from jidoka.sessions.context_turns import TurnRecords
 from jidoka.sessions.context_writes import Writes
 from jidoka.sessions.drafts import Draft
 from jidoka.sessions.immediate import finish_now
+from jidoka.sessions.letters import Letters
+from jidoka.sessions.poison import refuse_the_dead
 from jidoka.sessions.reading import read
 
 if TYPE_CHECKING:
@@ -41,10 +43,11 @@ OPEN = frozenset({SessionStatus.ACTIVE, SessionStatus.IDLE, SessionStatus.WAITIN
 CAREFUL = TOLD | OWED
 
 
-class ContextManager(Recovery, Clock, Writes, TurnRecords, Actor):
+class ContextManager(Recovery, Clock, Writes, TurnRecords, Letters, Actor):
     """History, active files, file index and working context of one session, and its status."""
 
-    mailbox_capacity: ClassVar[int] = 10_000
+    # Clients are refused at the door, by the house's bound. What the house itself has to say always finds room.
+    mailbox_capacity: ClassVar[int] = 10_000_000
     # A message that is being committed is finished before the actor is ended.
     traps_exit: ClassVar[bool] = True
 
@@ -68,6 +71,8 @@ class ContextManager(Recovery, Clock, Writes, TurnRecords, Actor):
 
     def handle(self, message: Any) -> Any:
         """Read or write: the journal is where it is believed to be."""
+        if self.state.letters:
+            refuse_the_dead(self.state.letters, message)
         handler = WRITES.get(cast("type[Any]", type(message)))
         if handler is None:
             self._refuse_closed()
@@ -82,6 +87,10 @@ class ContextManager(Recovery, Clock, Writes, TurnRecords, Actor):
         if self.state.status not in OPEN:
             # Going down. Whoever asks looks again, and finds out how the session is then.
             raise ActorDead(f"session {self.setup.session_id} is {self.state.status}")
+
+    def do_again(self, message: ask.Again) -> Any:
+        """What a dead letter asks for, as if it came now."""
+        return WRITES[type(message.request)](self, message.request)
 
     # --- the journal -----------------------------------------------------------------------------------------
 
@@ -194,6 +203,9 @@ WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {
     ask.IndexFile: ContextManager.index_file,
     ask.PutWorking: ContextManager.put_working,
     ask.DeleteWorking: ContextManager.delete_working,
+    ask.Again: ContextManager.do_again,
+    ask.PutAside: ContextManager.put_aside,
+    ask.RemoveLetter: ContextManager.remove_letter,
     ask.BeginEnding: ContextManager.begin_ending,
     ask.Suspend: ContextManager.suspend,
     ask.Wake: ContextManager.wake,

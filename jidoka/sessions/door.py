@@ -1,8 +1,13 @@
-"""The way from a client to a session's actors: finds them, wakes them, and asks again when they were restarted."""
+"""The way from a client to a session's actors: finds them, wakes them, and asks again when they were restarted.
+
+What crashes its handler each time it is asked is not asked for ever: it becomes a dead letter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -10,6 +15,7 @@ from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, Mailbox
 from jidoka.core.errors import SessionNotFound
 from jidoka.sessions import requests as ask
 from jidoka.sessions.feed import Feed
+from jidoka.sessions.poison import MAX_CRASHES, blame, key_of, letter_for, put_aside
 from jidoka.sessions.stream import TurnStream
 
 if TYPE_CHECKING:
@@ -19,18 +25,22 @@ if TYPE_CHECKING:
     from jidoka.sessions.house import House
     from jidoka.sessions.root import SessionsRoot
 
+log = logging.getLogger("jidoka.sessions")
+
 T = TypeVar("T")
 
 
 class Door:
     """Calls that survive restarts: what is asked may be asked twice, so it reads, or carries a key."""
 
-    __slots__ = ("_number", "_prefix", "house")
+    __slots__ = ("_number", "_prefix", "_waiting", "house")
 
     def __init__(self, house: House) -> None:
         self.house = house
         self._prefix = house.world.new_id()[:12]
         self._number = 0
+        # By session, how many callers wait for it to be there.
+        self._waiting: dict[str, int] = {}
 
     def new_key(self) -> str:
         """A key that no other write has."""
@@ -38,17 +48,28 @@ class Door:
         return f"{self._prefix}-{self._number}"
 
     async def context(self, session_id: str, request: Request[T]) -> T:
-        """Ask the session's context manager."""
+        """Ask the session's context manager.
+
+        Raises MailboxFull when too many others wait, ActorRestarted for what crashes it again and again.
+        """
+        crash: str | None = None
         ref = self.house.registry.child(session_id, "context_manager")
+        waiting = self._waiting.get(session_id, 0) if self._waiting else 0
         if ref is not None:
-            if ref.cell.mail_count >= self.house.mailbox:
-                raise MailboxFull(f"session {session_id} has {ref.cell.mail_count} messages waiting")
+            waiting += ref.cell.mail_count
+        if waiting >= self.house.mailbox:
+            raise MailboxFull(f"session {session_id} has {waiting} messages waiting")
+        if ref is not None:
             try:
                 return await ref.call(request, timeout=self.house.call_timeout)
-            except (ActorDead, ActorRestarted):
+            except Exception as error:
                 # It crashed, or the session is being suspended or ended: look again.
-                pass
-        return await self._insist(session_id, "context_manager", request)
+                crash = blame(error)
+        return await self._insist(session_id, request, crash)
+
+    async def at_once(self, session_id: str, request: Request[T]) -> T:
+        """Ask the session's context manager ahead of all that waits for it, however much that is."""
+        return await self._insist(session_id, request, None, is_urgent=True)
 
     async def orchestrator(self, session_id: str, request: Request[T]) -> T:
         """Ask the session's orchestrator. What it has begun is not begun again; what never reached it is."""
@@ -71,19 +92,62 @@ class Door:
             else:
                 return TurnStream(prompt.turn_id, feed, ref)
 
-    async def _insist(self, session_id: str, name: str, request: Request[T]) -> T:
+    async def _insist(
+        self,
+        session_id: str,
+        request: Request[T],
+        crash: str | None,
+        *,
+        most: int = MAX_CRASHES,
+        is_urgent: bool = False,
+    ) -> T:
+        """Ask until there is an answer. What was let in once is not refused later for want of room."""
         clock = self.house.world.monotonic
         deadline = clock() + self.house.call_timeout
+        key = key_of(request) or self.new_key()
         while True:
+            if crash is not None and self.house.crashes.one_more(session_id, key) >= most:
+                letter_id = await self._bury(session_id, request, crash)
+                self.house.crashes.forget(session_id, key)
+                raise put_aside(crash, letter_id)
             left = deadline - clock()
             if left <= 0:
                 raise CallTimeout(f"session {session_id} did not answer in {self.house.call_timeout} s")
-            ref = await self.ref(session_id, name)
+            with self._one_more_waits(session_id):
+                ref = await self.ref(session_id, "context_manager")
             try:
-                return await ref.call(request, timeout=left)
-            except (ActorDead, ActorRestarted):
+                return await (ref.call_first(request, left) if is_urgent else ref.call(request, timeout=left))
+            except Exception as error:
+                crash = blame(error)
                 # Whatever is being done to the session, this waits until it is done.
-                await self.manager(ask.Activate(session_id))
+                with self._one_more_waits(session_id):
+                    await self.manager(ask.Activate(session_id))
+
+    @contextmanager
+    def _one_more_waits(self, session_id: str) -> Generator[None]:
+        waiting = self._waiting
+        waiting[session_id] = waiting.get(session_id, 0) + 1
+        try:
+            yield
+        finally:
+            waiting[session_id] -= 1
+            if not waiting[session_id]:
+                del waiting[session_id]
+
+    async def _bury(self, session_id: str, request: Request[Any], crash: str) -> str | None:
+        """Make a dead letter of *request*; its id. None for what has none: a read, or what had taken effect."""
+        letter = letter_for(request, f"letter_{self.house.world.new_id()}", crash, MAX_CRASHES)
+        if letter is None:
+            return None
+        log.error("a request crashed its handler again and again", extra={"session_id": session_id, "error": crash})
+        for body in (letter, {**letter, "request": None}):
+            aside = ask.PutAside(body, f"{letter['id']}:{letter['crashes']}")
+            try:
+                return await self._insist(session_id, aside, None, most=1)
+            except ActorRestarted:
+                # What it was called with cannot be stored either.
+                continue
+        return None
 
     async def ref(self, session_id: str, name: str) -> ActorRef[Any]:
         """The ref of a session's child. Resumes a suspended session."""

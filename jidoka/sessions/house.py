@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jidoka.sessions.poison import Crashes
 from jidoka.sessions.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class House:
     stale_grace: float
     # Children of sessions that were started again.
     restarts: int = 0
+    crashes: Crashes = field(default_factory=Crashes)
     registry: Registry = field(default_factory=Registry)
     top: SupervisorRef | None = None
     root: SupervisorRef | None = None

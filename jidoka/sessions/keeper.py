@@ -86,7 +86,10 @@ async def _write(house: House, head: Head, drafts: list[Draft]) -> None:
 
 
 def _failure(status: SessionStatus, error: str) -> list[Draft]:
-    return [status_draft(SessionStatus.FAILED, status, reason=error), (EventType.SESSION_FAILED, {"error": error})]
+    return [
+        status_draft(SessionStatus.FAILED, status, reason=error),
+        (EventType.SESSION_FAILED, {"error": error, "reason": error}),
+    ]
 
 
 def _termination(status: SessionStatus, reason: str) -> list[Draft]:

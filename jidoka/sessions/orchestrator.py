@@ -32,6 +32,7 @@ from jidoka.core.json_values import sound_text
 from jidoka.core.messages import Context, Message
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
+from jidoka.sessions.poison import MAX_CRASHES, blame, put_aside
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
@@ -163,6 +164,9 @@ class Orchestrator(Actor):
         try:
             with turn.scope, self._in_time(turn):
                 answer = await self._converse(turn)
+        except ActorRestarted as crashed:
+            # What this turn had to say crashed the context manager each time.
+            error = self._failed_by(turn, crashed)
         except JidokaError as refused:
             error = refused
         except Exception as failure:
@@ -281,12 +285,21 @@ class Orchestrator(Actor):
         return supervisor.find("context_manager").cell_in(self.jidoka_cell.system).ref
 
     async def _tell_context(self, request: Any) -> Any:
-        """What a turn writes is written once, however often the context manager is restarted meanwhile."""
+        """What a turn writes is written once, however often the context manager is restarted meanwhile.
+
+        What crashes it each time is given up: raises ActorRestarted.
+        """
+        crashes = 0
         while True:
             try:
                 return await self._context().call(request, timeout=None)
-            except ActorRestarted:
-                continue
+            except ActorDead:
+                raise
+            except Exception as error:
+                crash = blame(error)
+                crashes += crash is not None
+                if crash is not None and crashes >= MAX_CRASHES:
+                    raise put_aside(crash, None) from error
 
 
 @asynccontextmanager

@@ -35,6 +35,8 @@ def read(state: SessionState, message: Any, setup: SessionSetup) -> Any:
             return state.working.get(key)
         case ask.ReadWorkingKeys():
             return sorted(state.working)
+        case ask.ReadLetters():
+            return list(state.letters.values())
         case ask.ReadStats():
             return context_stats(state, max_context_tokens=setup.house.max_context_tokens)
         case _:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from jidoka.actors.request import Request
+from jidoka.core.letters import DeadLetter
 from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
 from jidoka.sessions.drafts import Draft
 from jidoka.sessions.feed import Feed
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Write(Request[T_co]):
+    """A command. Those that wait when the context manager crashes are handled by its next incarnation, once each."""
+
+    __slots__ = ()
+    durable: ClassVar[bool] = True
+
 
 # --- to the context manager: reading ------------------------------------------------------------------------------
 
@@ -52,11 +63,16 @@ class ReadStats(Request[ContextStats]):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class ReadLetters(Request[list[DeadLetter]]):
+    pass
+
+
 # --- to the context manager: writing ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class AddMessage(Request[Message]):
+class AddMessage(Write[Message]):
     role: str
     content: str
     metadata: dict[str, Any]
@@ -64,43 +80,67 @@ class AddMessage(Request[Message]):
 
 
 @dataclass(frozen=True, slots=True)
-class ClearHistory(Request[None]):
+class ClearHistory(Write[None]):
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateMetadata(Request[SessionInfo]):
+class UpdateMetadata(Write[SessionInfo]):
     patch: dict[str, Any]
     expected_version: int | None
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class AddFile(Request[list[ActiveFile]]):
+class AddFile(Write[list[ActiveFile]]):
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFile(Request[list[ActiveFile]]):
+class RemoveFile(Write[list[ActiveFile]]):
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class IndexFile(Request[dict[str, dict[str, Any]]]):
+class IndexFile(Write[dict[str, dict[str, Any]]]):
     path: str
     metadata: dict[str, Any]
     write_key: str
 
 
 @dataclass(frozen=True, slots=True)
-class PutWorking(Request[None]):
+class PutWorking(Write[None]):
     key: str
     value: Any
     write_key: str
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteWorking(Request[None]):
+class DeleteWorking(Write[None]):
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again(Write[Any]):
+    """A dead letter's request, once more: this time it is not refused because of its letter."""
+
+    letter_id: str
+    crashes: int
+    request: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PutAside(Write[str | None]):
+    """A request becomes a dead letter: its id. None when it had taken effect before it crashed."""
+
+    letter: dict[str, Any]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLetter(Write[None]):
+    letter_id: str
+    why: str
     key: str
 
 

@@ -297,4 +297,32 @@ SABOTAGES = (
         "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
         (FILES,),
     ),
+    Sabotage(
+        "blame a kill on the message in hand",
+        "jidoka/sessions/poison.py",
+        'error.reason.kind == "crash"',
+        'error.reason.kind != "normal"',
+        (f"{STORIES}/test_i18_poison.py",),
+    ),
+    Sabotage(
+        "repeat what crashes for ever",
+        "jidoka/sessions/door.py",
+        "self.house.crashes.one_more(session_id, key) >= most",
+        "self.house.crashes.one_more(session_id, key) > 1_000",
+        (f"{STORIES}/test_i18_poison.py",),
+    ),
+    Sabotage(
+        "lose the commands that wait behind a crash",
+        "jidoka/sessions/requests.py",
+        "    durable: ClassVar[bool] = True",
+        "    durable: ClassVar[bool] = False",
+        (f"{STORIES}/test_s35_durable_mailbox.py",),
+    ),
+    Sabotage(
+        "let a subscriber keep what it likes",
+        "jidoka/hub/feeds.py",
+        "self._bytes + weight <= MAX_BYTES",
+        "self._bytes >= 0",
+        (HUB,),
+    ),
 )

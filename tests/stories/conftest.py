@@ -1,6 +1,7 @@
 """A client on a virtual clock, after which everything is as it was before."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,15 @@ async def client(world: VirtualWorld) -> AsyncIterator[Client]:
 @pytest.fixture(params=REOPENABLE)
 def machine(request: pytest.FixtureRequest, tmp_path: Path, world: VirtualWorld) -> Machine:
     return Machine(REOPENABLE[request.param](tmp_path), world)
+
+
+@pytest.fixture
+def unlogged() -> Iterator[None]:
+    """Many crashes are expected, and nobody wants to read of them."""
+    loggers = [logging.getLogger(f"jidoka.{name}") for name in ("actors", "sessions")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    yield
+    for logger, was in zip(loggers, before, strict=True):
+        logger.disabled = was

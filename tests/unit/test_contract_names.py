@@ -75,6 +75,10 @@ SESSION = {
     "which_children": ("", "list[ChildInfo]"),
     "get_ref": ("", "SupervisorRef"),
     "get_llm_agent_ref": ("", "ActorRef[Any]"),
+    # Not in the first contract: what became of requests that crash their handler.
+    "dead_letters": ("", "list[DeadLetter]"),
+    "requeue": ("letter_id", "Any"),
+    "discard": ("letter_id", "None"),
 }
 
 # A handle, and context managers that are entered later.
@@ -88,8 +92,8 @@ FIELDS: dict[type, str] = {
 }
 
 MODELS = [
-    *(jidoka.ActiveFile, jidoka.Chunk, jidoka.Context, jidoka.ContextStats, jidoka.Event, jidoka.Health),
-    *(jidoka.LLMConfig, jidoka.Message, jidoka.Page, jidoka.SessionInfo, jidoka.Stats, jidoka.TreeNode),
+    *(jidoka.ActiveFile, jidoka.Chunk, jidoka.Context, jidoka.ContextStats, jidoka.DeadLetter, jidoka.Event),
+    *(jidoka.Health, jidoka.LLMConfig, jidoka.Message, jidoka.Page, jidoka.SessionInfo, jidoka.Stats, jidoka.TreeNode),
 ]
 
 STATUSES = "initializing active idle waiting_input suspended terminating terminated failed"
