@@ -38,6 +38,10 @@ class World(Protocol):
 
 # Longer sleeps are taken in parts: not every event loop can count that far.
 _LONGEST_SLEEP = 86_400.0
+# Asking the system for chance lets go of the interpreter, and a busy thread may keep it for a while: ask seldom.
+_AT_ONCE = 256
+_drawn: list[int] = []
+os.register_at_fork(after_in_child=_drawn.clear)
 # The bits of a random UUID that are not random: version 4, variant RFC 4122.
 _UUID4 = 0x4000_8000_0000_0000_0000
 _NOT_FIXED = (1 << 128) - 1 & ~0xF000_C000_0000_0000_0000
@@ -56,10 +60,20 @@ class SystemWorld:
 
     def new_id(self) -> str:
         # What uuid4().hex does, in half the time.
-        return f"{int.from_bytes(os.urandom(16)) & _NOT_FIXED | _UUID4:032x}"
+        return f"{_draw() & _NOT_FIXED | _UUID4:032x}"
 
     async def sleep_until(self, deadline: float) -> None:
         await anyio.lowlevel.checkpoint()
         # A loop's timer may fire a little early by this clock.
         while (remaining := deadline - time.monotonic()) > 0:  # noqa: ASYNC110
             await anyio.sleep(min(remaining, _LONGEST_SLEEP))
+
+
+def _draw() -> int:
+    """128 bits of chance, each once: whatever thread takes it, and in whatever process."""
+    while True:
+        try:
+            return _drawn.pop()
+        except IndexError:
+            raw = os.urandom(16 * _AT_ONCE)
+            _drawn.extend(int.from_bytes(raw[start : start + 16]) for start in range(0, len(raw), 16))

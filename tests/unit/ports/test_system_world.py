@@ -1,5 +1,6 @@
 """The world as it is."""
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -58,3 +59,20 @@ async def test_it_can_sleep_for_ever() -> None:
         await world.sleep_until(float("inf"))
 
     assert scope.cancelled_caught
+
+
+def test_a_forked_process_has_ids_of_its_own() -> None:
+    SystemWorld().new_id()
+    ours, theirs = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        os.write(theirs, " ".join(SystemWorld().new_id() for _ in range(300)).encode())
+        os._exit(0)
+    os.close(theirs)
+    with open(ours) as said:
+        from_the_child = set(said.read().split())
+    os.waitpid(child, 0)
+
+    assert len(from_the_child) == 300
+    assert from_the_child.isdisjoint(SystemWorld().new_id() for _ in range(300))
