@@ -59,7 +59,8 @@ def examine_one(connection: file.Connection, sight: Sight, arrival: int, session
         folded.arrival, folded.epoch = arrival, found.head.epoch
         if folded != found.head:
             raise broken(session_id, None, None, "its row is not what its entries add up to")
-        _check_indexes(connection, sight, found, entries)
+        with file.translated(sight.path, session_id=session_id):
+            _check_indexes(connection, sight, found, entries)
     except CorruptRecord as error:
         first, last = error.first_seq, error.last_seq
         if first is None:
