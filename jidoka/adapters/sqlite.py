@@ -100,6 +100,10 @@ class SQLiteStore:
     def __repr__(self) -> str:
         return f"<SQLiteStore {self.path}>"
 
+    def beside(self, path: Path) -> SQLiteStore:
+        """Another file that can be read with what this one is read with: a copy of it."""
+        return SQLiteStore(path, read_only=True, keyring=self._sight.keyring)
+
     # --- opening and closing ----------------------------------------------------------------------
 
     async def open(self) -> None:
