@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, cast
 
 import typer
-from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import jidoka
 from jidoka.cli.demo import demo as run_demo
 from jidoka.cli.dialogues import read_dialogues
-from jidoka.cli.replay import Report
+from jidoka.cli.output import AsJson, HowFar, carry_out, complain, err, out, refuse
 from jidoka.cli.replay import replay as run_replay
-from jidoka.cli.running import Interrupted, on_the_loop
-from jidoka.cli.screen import Output
-from jidoka.core.errors import JidokaError, Refused
-
-T = TypeVar("T")
+from jidoka.cli.report import Report
+from jidoka.core.errors import JidokaError
 
 app = typer.Typer(
     name="jidoka",
@@ -31,22 +26,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-out = Output()
-err = Output(stderr=True)
 
 # Seconds between the steps of a demo that somebody watches.
 PACE = 0.9
 LONGEST_PACE = 60
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-
 
 def run() -> None:
     """The console script."""
-    reconfigure: Callable[..., object] | None = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        # A terminal that cannot show a character shows another one.
-        reconfigure(errors="replace")
+    prepare_stdout()
     try:
         try:
             app()
@@ -59,6 +47,19 @@ def run() -> None:
         if not isinstance(error, BrokenPipeError):
             err.print(f"jidoka: {error.strerror or error}", style="red", markup=False, highlight=False)
         sys.exit(1)
+
+
+def prepare_stdout() -> None:
+    """Whatever is printed comes out whole, on whatever there is."""
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    output = cast("io.TextIOWrapper[Any]", sys.stdout)
+    # A terminal that cannot show a character shows another one.
+    output.reconfigure(errors="replace")
+    if isinstance(output.buffer, io.RawIOBase):
+        # PYTHONUNBUFFERED: a pipe may take a part of a long line, and nobody would write the rest.
+        encoding, raw = output.encoding, output.detach()
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="replace", line_buffering=True)
 
 
 def _version(wanted: bool) -> None:
@@ -76,52 +77,34 @@ def main(
     """Sessions with a language model as supervised actors."""
 
 
-def _refuse(text: str, as_json: bool, *, status: int = 2) -> typer.Exit:
-    if as_json:
-        print(json.dumps({"error": text}))
-    err.print(f"jidoka: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return typer.Exit(status)
-
-
-def _carry_out(function: Callable[[], Awaitable[T]], as_json: bool) -> T:
-    """`await function()`, with every way in which it may end as an exit status and one line of text."""
-    try:
-        return on_the_loop(function)
-    except Interrupted as signal:
-        err.print(f"jidoka: {signal}", markup=False, highlight=False)
-        raise typer.Exit(signal.exit_status) from None
-    except JidokaError as error:
-        raise _refuse(str(error), as_json, status=2 if isinstance(error, Refused) else 1) from error
-    except ValidationError as error:
-        from jidoka.core.settings import variable_of
-
-        wrong = "; ".join(f"{variable_of('_'.join(map(str, e['loc'])))}: {e['msg']}" for e in error.errors())
-        raise _refuse(f"settings: {wrong}", as_json) from error
-
-
 @app.command()
 def replay(
     file: Annotated[Path, typer.Argument(help='JSON lines {"id": …, "turns": [[role, text], …]}, gzip or not.')],
     kill_rate: Annotated[float, typer.Option(help="Chance that an actor is killed after a message, 0 to 1.")] = 0.0,
     seed: Annotated[int, typer.Option(help="For the dice: the same seed kills the same actors.")] = 0,
     store: Annotated[str, typer.Option(help="Where the sessions are kept.")] = "memory://",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier replay into STORE ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run every dialogue of FILE as a session, all at once, and compare what was stored with the input."""
     if not 0 <= kill_rate <= 1:
-        raise _refuse(f"--kill-rate is a chance from 0 to 1, not {kill_rate}", as_json)
+        raise refuse(f"--kill-rate is a chance from 0 to 1, not {kill_rate}", as_json)
     try:
         dialogues = read_dialogues(file)
     except OSError as error:
-        raise _refuse(f"{file}: {error.strerror or error}", as_json) from error
+        raise refuse(f"{file}: {error.strerror or error}", as_json) from error
     except JidokaError as error:
-        raise _refuse(str(error), as_json) from error
-    with _progress(sum(len(dialogue.turns) for dialogue in dialogues), hidden=as_json) as advance:
-        report = _carry_out(
-            lambda: run_replay(dialogues, store=store, kill_rate=kill_rate, seed=seed, progress=advance), as_json
-        )
+        raise refuse(str(error), as_json) from error
+
+    async def work() -> Report:
+        with HowFar("messages", sum(len(dialogue.turns) for dialogue in dialogues), hidden=as_json) as bar:
+            return await run_replay(
+                dialogues, store=store, kill_rate=kill_rate, seed=seed, resume=resume, progress=bar.advance
+            )
+
+    report = carry_out(work, as_json)
     for error in report.errors[:1]:
-        err.print(f"jidoka: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(error)
     if as_json:
         print(json.dumps(report.as_json()))
     else:
@@ -129,27 +112,11 @@ def replay(
     raise typer.Exit(0 if report.is_clean else 1)
 
 
-class _progress:
-    """A progress bar on stderr, when somebody looks at it."""
-
-    def __init__(self, total: int, *, hidden: bool) -> None:
-        columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=err, transient=True, disable=hidden or not err.is_terminal)
-        self._task = self._bar.add_task("messages", total=total)
-
-    def __enter__(self) -> Callable[[int], object]:
-        self._bar.start()
-        return lambda count: self._bar.advance(self._task, count)
-
-    def __exit__(self, *_: Any) -> None:
-        self._bar.stop()
-
-
 def _show(report: Report) -> None:
     table = Table(title="replay", show_header=False)
     table.add_column("what")
     table.add_column("how many", justify="right")
-    for name in ("sessions", "messages", "kills", "restarts"):
+    for name in ("sessions", "messages", "resumed", "sent", "kills", "restarts"):
         table.add_row(name, f"{getattr(report, name):,}")
     for name in ("lost", "duplicated", "out_of_order", "mixed"):
         count = getattr(report, name)
@@ -167,9 +134,9 @@ def demo(
 ) -> None:
     """Start a dozen sessions, break real things, and show what comes back. No network, no key."""
     if not 0 <= pace <= LONGEST_PACE:
-        raise _refuse(f"--pace is from 0 to {LONGEST_PACE} seconds, not {pace}", as_json)
+        raise refuse(f"--pace is from 0 to {LONGEST_PACE} seconds, not {pace}", as_json)
     wait = pace if out.is_terminal and not as_json else 0.0
-    outcome = _carry_out(lambda: run_demo(None if as_json else out, seed=seed, pace=wait), as_json)
+    outcome = carry_out(lambda: run_demo(None if as_json else out, seed=seed, pace=wait), as_json)
     if as_json:
         print(json.dumps(outcome))
     raise typer.Exit(0 if outcome["lost"] == 0 else 1)

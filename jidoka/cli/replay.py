@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from jidoka.cli.casting import Part, cast, look_up
 from jidoka.cli.dialogues import Dialogue, Differences, Turn, compare
+from jidoka.cli.killing import Killer
+from jidoka.cli.report import Report
 from jidoka.client import Client
 from jidoka.core.errors import JidokaError
 from jidoka.core.settings import Settings
@@ -20,46 +22,13 @@ from jidoka.core.state import SessionState
 
 if TYPE_CHECKING:
     from jidoka.core.messages import Message
-    from jidoka.session import Session
 
-# No session of a replay may fail because it was killed too often.
-PATIENT = {"max_restarts": 1_000_000, "within": 60.0}
-VICTIMS = ("context_manager", "orchestrator", "supervisor")
+# Thousands talk at once, and each waits for all the others: that is no reason to give up.
+PATIENCE: Final = 120.0
+# Sessions that are compared at the same time: waking one is a write, and these share commits.
+COMPARED_AT_ONCE: Final = 64
 
-
-@dataclass(slots=True)
-class Report:
-    """What `--json` prints."""
-
-    sessions: int = 0
-    messages: int = 0
-    kills: int = 0
-    restarts: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    out_of_order: int = 0
-    mixed: int = 0
-    messages_per_second: float = 0.0
-    seconds: float = 0.0
-    kills_by_victim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
-    errors: list[str] = field(default_factory=list[str])
-    """Why dialogues broke off. What they did not say counts as lost."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every message came out where it belongs."""
-        return not (self.lost or self.duplicated or self.out_of_order or self.mixed or self.errors)
-
-    def count(self, found: Differences) -> None:
-        """Add one session's differences."""
-        self.lost += found.lost
-        self.duplicated += found.duplicated
-        self.out_of_order += found.out_of_order
-        self.mixed += found.mixed
-
-    def as_json(self) -> dict[str, Any]:
-        """The object."""
-        return asdict(self)
+Progress = Callable[[int], object]
 
 
 async def replay(
@@ -68,78 +37,100 @@ async def replay(
     store: str = "memory://",
     kill_rate: float = 0.0,
     seed: int = 0,
-    progress: Callable[[int], object] = lambda _: None,
+    resume: bool = False,
+    progress: Progress = lambda _: None,
 ) -> Report:
-    """Run *dialogues* concurrently. After each message an actor of its session is killed with chance *kill_rate*."""
+    """Run *dialogues* concurrently. After each message an actor of its session is killed with chance *kill_rate*.
+
+    *resume* goes on with what an earlier run of the same dialogues has left in the store.
+    """
     report = Report(sessions=len(dialogues), messages=sum(len(dialogue.turns) for dialogue in dialogues))
-    settings = Settings(max_sessions=len(dialogues) + 1)
-    began = time.perf_counter()
-    with _few_collections():
+    parts = cast(dialogues)
+    with _few_collections(), _timed(report, "all"):
+        settings = Settings(max_sessions=len(dialogues) + 1, call_timeout=PATIENCE)
         async with Client(store, settings=settings) as client:
-            sessions = [await client.create_session(metadata={"dialogue": d.id}, config=PATIENT) for d in dialogues]
-            talking = time.perf_counter()
-            async with anyio.create_task_group() as everybody:
-                for number, (dialogue, session) in enumerate(zip(dialogues, sessions, strict=True)):
-                    # A stream of chance for each session: what is killed does not depend on how tasks are scheduled.
-                    killer = Killer(session, kill_rate, Random(f"{seed}/{number}"), report)
-                    everybody.start_soon(_talk, dialogue, session, killer, progress)
-            report.messages_per_second = round(report.messages / (time.perf_counter() - talking), 1)
-            for dialogue, session in zip(dialogues, sessions, strict=True):
-                report.count(await _differences(client, dialogue, session))
+            with _timed(report, "looking"):
+                report.resumed = await look_up(client.house.store, parts, resume=resume)
+            with _timed(report, "creating"):
+                await _create(client, parts)
+            with _timed(report, "talking"):
+                await _talk(client, parts, report, progress, kill_rate=kill_rate, seed=seed)
+            with _timed(report, "comparing"):
+                await _compare(client, parts, report)
             report.restarts = client.house.restarts
-    report.seconds = round(time.perf_counter() - began, 3)
+    report.seconds = report.seconds_by_phase.pop("all")
+    report.messages_per_second = round(report.sent / max(report.seconds_by_phase["talking"], 0.001), 1)
     return report
 
 
-async def _talk(dialogue: Dialogue, session: Session, killer: Killer, progress: Callable[[int], object]) -> None:
+async def _create(client: Client, parts: Iterable[Part]) -> None:
+    async with anyio.create_task_group() as everybody:
+        for part in parts:
+            if not part.is_there:
+                everybody.start_soon(_begin, client, part)
+
+
+async def _begin(client: Client, part: Part) -> None:
+    await client.create_session(**part.birth())
+
+
+async def _talk(
+    client: Client, parts: Sequence[Part], report: Report, progress: Progress, *, kill_rate: float, seed: int
+) -> None:
+    async with anyio.create_task_group() as everybody:
+        for part in parts:
+            # A stream of chance for each session: what is killed does not depend on how tasks are scheduled.
+            dice = Random(f"{seed}/{part.number - 1}")
+            killer = Killer(client.session(part.session_id), kill_rate, dice, report)
+            everybody.start_soon(_say, client, part, killer, progress)
+
+
+async def _say(client: Client, part: Part, killer: Killer, progress: Progress) -> None:
+    session, report = client.session(part.session_id), killer.report
     try:
-        for role, text in dialogue.turns:
-            await session.send_message(role, text)
+        for number in range(part.said, len(part.turns)):
+            role, text = part.turns[number]
+            await session.send_message(role, text, idempotency_key=part.key(number))
+            report.sent += 1
             await killer.strike()
     except JidokaError as error:
-        killer.report.errors.append(f"dialogue {dialogue.id}: {error}")
-    progress(len(dialogue.turns))
+        report.errors.append(f"dialogue {part.dialogue.id}: {error}")
+    progress(len(part.turns))
 
 
-async def _differences(client: Client, dialogue: Dialogue, session: Session) -> Differences:
+async def _compare(client: Client, parts: Iterable[Part], report: Report) -> None:
+    left = iter(parts)
+
+    async def compare_some() -> None:
+        for part in left:
+            report.count(await _differences(client, part))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(COMPARED_AT_ONCE):
+            group.start_soon(compare_some)
+
+
+async def _differences(client: Client, part: Part) -> Differences:
     """What is in the store is compared; if that is as it should be, what the session says as well."""
     try:
-        entries = await client.house.store.read(session.id)
-        stored = compare(dialogue.turns, _turns(SessionState.of(session.id, entries).messages))
+        entries = await client.house.store.read(part.session_id)
+        stored = compare(part.turns, _turns(SessionState.of(part.session_id, entries).messages))
         if stored != Differences():
             return stored
-        return compare(dialogue.turns, _turns(await session.get_history()))
+        return compare(part.turns, _turns(await client.session(part.session_id).get_history()))
     except JidokaError:
-        return Differences(lost=len(dialogue.turns))
+        return Differences(lost=len(part.turns))
 
 
 def _turns(messages: Iterable[Message]) -> list[Turn]:
     return [(message.role, message.content) for message in messages]
 
 
-class Killer:
-    """Kills actors of one session, by its own dice."""
-
-    def __init__(self, session: Session, rate: float, dice: Random, report: Report) -> None:
-        self._session = session
-        self._rate = rate
-        self._dice = dice
-        self.report = report
-
-    async def strike(self) -> None:
-        """Perhaps kill somebody."""
-        if self._dice.random() >= self._rate:
-            return
-        victim = self._dice.choice(VICTIMS)
-        supervisor = await self._session.get_ref()
-        if victim == "supervisor":
-            supervisor.kill()
-        else:
-            for child in await self._session.which_children():
-                if child.id == victim:
-                    child.ref.kill()
-        self.report.kills += 1
-        self.report.kills_by_victim[victim] += 1
+@contextmanager
+def _timed(report: Report, phase: str) -> Generator[None]:
+    began = time.perf_counter()
+    yield
+    report.seconds_by_phase[phase] = round(time.perf_counter() - began, 3)
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""What comes of a replay."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from jidoka.cli.dialogues import Differences
+from jidoka.cli.killing import VICTIMS
+
+# Of thousands that fail for one reason, a few say it.
+ERRORS_SHOWN: Final = 20
+
+
+@dataclass(slots=True)
+class Report:
+    """What `--json` prints."""
+
+    sessions: int = 0
+    messages: int = 0
+    resumed: int = 0
+    """Sessions that were there already, …"""
+    sent: int = 0
+    """… and messages that were not."""
+    kills: int = 0
+    restarts: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    out_of_order: int = 0
+    mixed: int = 0
+    messages_per_second: float = 0.0
+    seconds: float = 0.0
+    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    kills_by_victim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
+    errors: list[str] = field(default_factory=list[str])
+    """Why dialogues broke off. What they did not say counts as lost."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every message came out where it belongs."""
+        return not (self.lost or self.duplicated or self.out_of_order or self.mixed or self.errors)
+
+    def count(self, found: Differences) -> None:
+        """Add one session's differences."""
+        self.lost += found.lost
+        self.duplicated += found.duplicated
+        self.out_of_order += found.out_of_order
+        self.mixed += found.mixed
+
+    def as_json(self) -> dict[str, Any]:
+        """The object."""
+        return {**asdict(self), "errors": self.errors[:ERRORS_SHOWN]}
