@@ -19,6 +19,7 @@ from jidoka.core.views import Health, Stats, TreeNode
 from jidoka.session import Session, several
 from jidoka.sessions import requests as ask
 from jidoka.sessions.door import Door
+from jidoka.sessions.listing import page_of
 from jidoka.sessions.looks import health_of, stats_of, tree_of
 from jidoka.wiring import open_house
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "echo"
 # What most sessions are created with: one dict for all of them, which nobody can change.
 NOTHING_SPECIAL = frozen({"owner": None, "metadata": {}, "llm_config": {}, "config": {}})
-NOT_ENDED = frozenset(SessionStatus) - {SessionStatus.TERMINATED}
 
 
 class Client:
@@ -183,19 +183,8 @@ class Client:
 
         *metadata* must be contained in the session's. Raises InvalidMessage for a bad *limit* or *cursor*.
         """
-        checks.limit(limit)
-        after = checks.cursor(cursor)
-        wanted = checks.statuses(status)
-        found = await self.house.store.heads(
-            status=NOT_ENDED if wanted is None else wanted,
-            owner=checks.owner(owner),
-            metadata=checks.json_object(metadata, field="metadata") or None,
-            after=after,
-            limit=limit + 1,
-        )
-        page = tuple(head.info() for _, head in found[:limit])
-        more = checks.encode_cursor(found[limit - 1][0]) if len(found) > limit else None
-        return Page[SessionInfo](items=page, next_cursor=more)
+        store = self.house.store
+        return await page_of(store, status=status, owner=owner, metadata=metadata, limit=limit, cursor=cursor)
 
     async def import_session(self, document: Any) -> Session:
         """A session with what *document* holds: an export, or a JSON file of seed 001 as a dict or text."""

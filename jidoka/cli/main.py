@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 import jidoka
+from jidoka.cli import sessions, stores
 from jidoka.cli.demo import demo as run_demo
 from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.output import AsJson, HowFar, carry_out, complain, err, out, refuse
@@ -26,6 +27,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+for command in (stores.verify, stores.backup, stores.restore):
+    app.command()(command)
+app.add_typer(sessions.app, name="sessions")
 
 # Seconds between the steps of a demo that somebody watches.
 PACE = 0.9

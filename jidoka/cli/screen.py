@@ -101,3 +101,9 @@ def count_table(outcome: dict[str, Any]) -> Table:
     table.add_row("restarts", str(outcome["restarts"]))
     table.add_row("turns that broke off", str(outcome["broken_off"]))
     return table
+
+
+def plain(text: str, *, most: int = 10_000) -> Text:
+    """What somebody else has written: on one line, without anything that a terminal would obey."""
+    shown = text if len(text) <= most else f"{text[: most - 1]}…"
+    return Text("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown))

@@ -24,16 +24,24 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
     assert terminal.shown.strip() == run_program("--version").stdout.strip() == f"jidoka {version('jidoka')}"
 
 
-@pytest.mark.parametrize("command", ["demo", "replay"])
+@pytest.mark.parametrize("command", ["demo", "replay", "verify", "backup", "restore"])
 def test_help_lists_every_command(command: str) -> None:
     assert command in jidoka("--help").stdout
     assert "--json" in run_program(command, "--help", env={"COLUMNS": "200"}).stdout
 
 
+@pytest.mark.parametrize("command", ["list", "show", "tail", "export", "import", "terminate"])
+def test_help_lists_what_can_be_done_with_sessions(command: str) -> None:
+    assert command in jidoka("sessions", "--help").stdout
+    said = run_program("sessions", command, "--help", env={"COLUMNS": "200"}).stdout
+    assert "--json" in said
+    assert "JIDOKA_STORE" in said
+
+
 def test_help_of_replay_names_its_options() -> None:
     said = run_program("replay", "--help", env={"COLUMNS": "200"}).stdout
 
-    assert all(option in said for option in ("--kill-rate", "--seed", "--store", "--json"))
+    assert all(option in said for option in ("--kill-rate", "--seed", "--store", "--resume", "--json"))
 
 
 @pytest.mark.parametrize(
