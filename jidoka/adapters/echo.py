@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import anyio.lowlevel
 
 from jidoka.core.chunks import Chunk, LLMConfig, Usage
-from jidoka.core.context import estimated_tokens
 from jidoka.core.messages import Context
+from jidoka.core.tokens import estimated_tokens
 
 # A word and the space after it; or the space at the beginning.
 _WORD = re.compile(r"\S+\s*|\s+")

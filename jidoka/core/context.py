@@ -10,18 +10,18 @@ from typing import Any
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.frozen import EMPTY, FrozenDict, FrozenList
 from jidoka.core.messages import Context, ContextStats, Message
+from jidoka.core.policies import ContextPolicy
+from jidoka.core.pruning import ESTIMATE, Meter, choose
 from jidoka.core.records import trusted
 from jidoka.core.state import SessionState
+from jidoka.core.tally import Tally
+from jidoka.core.timeline import Timeline
+from jidoka.core.tokens import estimated_tokens
 
 PARTS = ("conversation", "files", "file_index", "working_context")
 
 _CONTEXT_FIELDS = frozenset(Context.model_fields)
 _NOTHING: FrozenList[Any] = FrozenList()
-
-
-def estimated_tokens(content: str) -> int:
-    """Four characters are a token, and everything is at least one."""
-    return max(1, len(content) // 4)
 
 
 def history(state: SessionState, *, after: int = 0, limit: int | None = None) -> list[Message]:
@@ -38,20 +38,39 @@ def _seq(message: Message) -> int:
 
 
 def window(
-    messages: Sequence[Message], *, max_messages: int | None = None, max_tokens: int | None = None
+    messages: Sequence[Message],
+    *,
+    max_messages: int | None = None,
+    max_tokens: int | None = None,
+    tally: Tally | None = None,
 ) -> Sequence[Message]:
-    """The newest *messages*, in order, that fit both bounds. Nothing older is taken past one that does not."""
+    """The newest *messages*, in order, that fit both bounds. Nothing older is taken past one that does not.
+
+    *tally* knows what they take; without one they are estimated.
+    """
+    start = 0 if max_messages is None else max(0, len(messages) - max(0, max_messages))
+    if max_tokens is not None:
+        start = (tally or _tally_of(messages)).reach(len(messages), start, max_tokens).start
+    return messages[start:]
+
+
+def _tally_of(messages: Sequence[Message]) -> Tally:
+    tally = Tally(messages, estimated_tokens)
+    tally.catch_up()
+    return tally
+
+
+def _conversation(
+    state: SessionState, policy: ContextPolicy | None, meter: Meter, max_messages: int | None, max_tokens: int | None
+) -> Sequence[Message]:
+    if policy is None:
+        room = None if max_tokens is None else meter.room(max_tokens)
+        tally = state.timeline.tally(meter.counter) if room is not None else None
+        return window(state.messages, max_messages=max_messages, max_tokens=room, tally=tally)
+    timeline = state.timeline
     if max_messages is not None:
-        messages = _newest(messages, max_messages)
-    if max_tokens is None:
-        return messages
-    room, kept = max_tokens, 0
-    for message in reversed(messages):
-        room -= estimated_tokens(message.content)
-        if room < 0:
-            break
-        kept += 1
-    return _newest(messages, kept)
+        timeline = Timeline(window(state.messages, max_messages=max_messages))
+    return choose(timeline, policy, budget=max_tokens, meter=meter).messages
 
 
 def _newest(items: Sequence[Any], count: int) -> Sequence[Any]:
@@ -65,15 +84,24 @@ def build_context(
     max_messages: int | None = None,
     max_files: int | None = None,
     max_tokens: int | None = None,
+    policy: ContextPolicy | None = None,
+    meter: Meter = ESTIMATE,
+    shown: Sequence[Message] | None = None,
     now: datetime,
 ) -> Context:
-    """What the model sees of *state*. A bound of zero, or less, leaves nothing. Raises InvalidMessage."""
+    """What the model sees of *state*. A bound of zero, or less, leaves nothing. Raises InvalidMessage.
+
+    Without a *policy* the conversation is its newest part. Whoever has chosen already what is *shown* says so.
+    """
     _check_parts(include)
+    if "conversation" not in include:
+        shown = ()
+    elif shown is None:
+        shown = _conversation(state, policy, meter, max_messages, max_tokens)
     files = state.files if max_files is None else _newest(state.files, max_files)
-    talk = window(state.messages, max_messages=max_messages, max_tokens=max_tokens)
     fields = {
         "session_id": state.session_id,
-        "conversation": FrozenList(talk) if "conversation" in include else _NOTHING,
+        "conversation": FrozenList(shown) if shown else _NOTHING,
         "files": FrozenList(files) if "files" in include else _NOTHING,
         "file_index": FrozenDict(state.file_index) if "file_index" in include else EMPTY,
         "working_context": FrozenDict(state.working) if "working_context" in include else EMPTY,

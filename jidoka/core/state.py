@@ -14,6 +14,7 @@ from jidoka.core.heads import Fold, Head, gap, unreadable
 from jidoka.core.letters import PART, DeadLetter, letter_of
 from jidoka.core.messages import ActiveFile, Message
 from jidoka.core.records import trusted
+from jidoka.core.timeline import Timeline
 
 _MESSAGE_FIELDS = frozenset(Message.model_fields)
 _FILE_FIELDS = frozenset(ActiveFile.model_fields)
@@ -43,7 +44,7 @@ def _when(entry: Entry) -> datetime:
 class SessionState(Head):
     """Head and content. An idle session has no content, and what it has none of takes no room."""
 
-    __slots__ = ("_index", "_messages", "_working", "files", "letters")
+    __slots__ = ("_index", "_messages", "_timeline", "_working", "files", "letters")
 
     def __init__(self, session_id: str, *, arrival: int = 0) -> None:
         super().__init__(session_id, arrival=arrival)
@@ -52,6 +53,7 @@ class SessionState(Head):
         self.letters: Mapping[str, DeadLetter] = EMPTY
         """The dead letters by id, oldest first."""
         self._messages: list[Message] | None = None
+        self._timeline: Timeline | None = None
         self._index: dict[str, FrozenDict] | None = None
         self._working: dict[str, Any] | None = None
 
@@ -59,6 +61,15 @@ class SessionState(Head):
     def messages(self) -> Sequence[Message]:
         """The conversation, oldest first."""
         return self._messages or ()
+
+    @property
+    def timeline(self) -> Timeline:
+        """The conversation, ready to be chosen from. Its messages are looked at when this is asked for, each once."""
+        if self._timeline is None:
+            self._timeline = Timeline(self._messages or ())
+        else:
+            self._timeline.catch_up()
+        return self._timeline
 
     @property
     def file_index(self) -> Mapping[str, dict[str, Any]]:
@@ -94,7 +105,7 @@ class SessionState(Head):
         head._copy_into(state)  # pyright: ignore[reportPrivateUsage]
         state.files = ()
         state.letters = EMPTY
-        state._messages = state._index = state._working = None
+        state._messages = state._timeline = state._index = state._working = None
         seq = 0
         for entry in entries:
             seq += 1
@@ -113,6 +124,7 @@ class SessionState(Head):
         other.files = self.files
         other.letters = self.letters
         other._messages = self._messages and list(self._messages)
+        other._timeline = None
         other._index = self._index and dict(self._index)
         other._working = self._working and dict(self._working)
         return other
@@ -123,11 +135,12 @@ class SessionState(Head):
         message = message_of(self.session_id, entry)
         if self._messages is None:
             self._messages = [message]
+            self._timeline = None
         else:
             self._messages.append(message)
 
     def _clear(self, _: Entry) -> None:
-        self._messages = None
+        self._messages = self._timeline = None
 
     def _add_file(self, entry: Entry) -> None:
         fields = {"path": entry.data["path"], "added_at": _when(entry)}

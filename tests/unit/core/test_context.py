@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jidoka.core.context import PARTS, build_context, context_stats, estimated_tokens, history, window
+from jidoka.core.context import PARTS, build_context, context_stats, history, window
 from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.messages import Context, Message
 from jidoka.core.state import SessionState
+from jidoka.core.tokens import estimated_tokens
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SESSION = "session_1"
