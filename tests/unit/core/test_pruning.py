@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 from jidoka.core.keywords import CRITICAL, finder
 from jidoka.core.messages import Message
 from jidoka.core.policies import ContextPolicy
-from jidoka.core.pruning import Meter, View, choose
+from jidoka.core.pruning import Meter, View, choose, show
 from jidoka.core.timeline import Timeline
+from jidoka.core.tokens import must_prune
 from tests.unit.core.conversations import (
+    calls,
+    contents,
     conversation,
     conversations,
+    result,
+    said,
     strays,
     tokens,
     units,
@@ -167,11 +172,249 @@ def test_fifty_turns_are_as_good_as_one(
             metadata = {**message.metadata, "turn_id": f"turn_{turn}"}
             messages.append(message.model_copy(update={"seq": len(messages) + 2, "id": id, "metadata": metadata}))
         timeline.catch_up()
-
         grown = choose(timeline, policy, budget=budget)
 
+    # Looked at as it grew, or at once: the same.
     anew = choose(Timeline(list(messages)), policy, budget=budget)
     assert list(grown.messages) == list(anew.messages)
     assert grown.report == anew.report
-    again = choose(Timeline(list(grown.messages)), policy, budget=budget)
-    assert list(again.messages) == list(grown.messages)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_pruning_what_was_pruned_loses_nothing_that_matters(policy: str) -> None:
+    messages = conversation(said("system", "be kind"), "the database is down", said("assistant", "I see"))
+    messages += conversation(*["something routine, nothing else"] * 100)
+    numbered = [message.model_copy(update={"seq": n, "id": f"m{n}"}) for n, message in enumerate(messages, start=2)]
+
+    for cycle in range(50):
+        number = 1000 + cycle
+        asked = conversation(f"what of cycle {cycle}?")[0].model_copy(update={"seq": number, "id": f"m{number}"})
+        numbered = list(pick([*numbered, asked], policy, budget=400).messages)
+
+        assert contents(numbered)[:2] == ["be kind", "the database is down"]
+        assert contents(numbered)[-1] == f"what of cycle {cycle}?"
+        assert len({message.id for message in numbered}) == len(numbered)
+        assert tokens(numbered) <= 400
+
+
+# --- what each of them is for ---------------------------------------------------------------------
+
+DULL = ["nothing new"] * 100
+
+
+def test_recent_is_the_system_and_the_last_fifty() -> None:
+    messages = conversation(said("system", "be kind"), *DULL)
+
+    view = pick(messages, "recent")
+
+    assert list(view.messages) == [messages[0], *messages[-50:]]
+    assert view.report is not None
+    assert (view.report.reason, view.report.messages_before, view.report.messages_after) == ("messages", 101, 51)
+
+
+def test_smart_keeps_what_is_critical_and_pinned_behind_a_hundred_messages() -> None:
+    messages = conversation(
+        said("system", "be kind"),
+        "there is a markdown download",
+        "the payment service is DOWN",
+        said("user", "my name is Ada", pinned=True),
+        *DULL,
+    )
+
+    view = pick(messages, "smart")
+
+    assert list(view.messages) == [messages[0], messages[2], messages[3], *messages[-30:]]
+    report = view.report
+    assert report is not None
+    assert (report.critical_kept, report.critical_dropped, report.pinned_kept, report.pinned_dropped) == (1, 0, 1, 0)
+
+
+def test_budget_is_the_newest_that_fit() -> None:
+    messages = conversation(*["x" * 4000] * 60)
+
+    view = pick(messages, "budget", budget=10_000)
+
+    assert list(view.messages) == messages[-10:]
+    assert view.report is not None
+    assert (view.report.tokens_before, view.report.tokens_after, view.report.reason) == (60_000, 10_000, "tokens")
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_sixty_thousand_tokens_do_not_stay_over_the_limit(policy: str) -> None:
+    view = pick(conversation(*["x" * 4000] * 60), policy, budget=10_000)
+
+    assert tokens(view.messages) <= 10_000
+
+
+def test_what_is_critical_is_in_order_and_once() -> None:
+    turns = [f"message {number}" + (" failed" if number % 7 == 0 else "") for number in range(200)]
+
+    shown = contents(pick(conversation(*turns), "smart").messages)
+
+    assert shown == [turn for number, turn in enumerate(turns) if number % 7 == 0 or number >= 170]
+
+
+def test_too_much_that_is_critical_is_reported() -> None:
+    messages = conversation(*(f"error {number:04}" + "x" * 390 for number in range(100)), "and now?")
+
+    report = pick(messages, "smart", budget=1_000).report
+
+    assert report is not None
+    assert report.critical_kept == 9
+    assert report.critical_dropped == 91
+
+
+def test_without_keywords_nothing_is_critical() -> None:
+    messages = conversation("error", *DULL)
+
+    assert messages[0] not in pick(messages, "smart", keywords=[]).messages
+    assert messages[0] in pick(messages, "smart").messages
+
+
+def test_a_system_message_in_the_middle_goes_first() -> None:
+    messages = conversation("a", said("system", "be kind"), "b")
+
+    assert contents(pick(messages).messages) == ["be kind", "a", "b"]
+
+
+def test_a_conversation_does_not_begin_with_an_answer() -> None:
+    messages = conversation(said("assistant", "how can I help?"), "like this", said("assistant", "fine"))
+
+    view = pick(messages)
+
+    assert contents(view.messages) == ["like this", "fine"]
+    assert view.report is not None
+    assert view.report.reason == "beginning"
+    assert contents(pick(messages[:1]).messages) == ["how can I help?"]
+
+
+def test_an_odd_cut_leaves_a_question_at_the_beginning() -> None:
+    talk = [said("assistant" if number % 2 else "user", f"{number}") for number in range(100)]
+
+    assert pick(conversation(*talk), "recent", recent=49).messages[0].role == "user"
+
+
+def test_a_call_critical_by_its_result_brings_all_of_its_unit() -> None:
+    unit = [calls("a", "b"), result("b", "all is well"), result("a", "it crashed")]
+    messages = conversation("look", *unit, said("assistant", "oh"), *DULL)
+
+    shown = pick(messages, "smart").messages
+
+    assert list(shown[:4]) == messages[:4]
+    assert list(shown[4:]) == messages[-30:]
+
+
+def test_a_long_turn_is_shown_with_the_question_it_is_about() -> None:
+    steps = [part for number in range(100) for part in (calls(f"c{number}"), result(f"c{number}", "x" * 80))]
+    messages = conversation("an older question", said("assistant", "done"), "find it", *steps)
+
+    view = pick(messages, budget=500)
+
+    assert contents(view.messages)[0] == "find it"
+    assert view.messages[1].role == "assistant"
+    assert view.messages[-1] is messages[-1]
+    assert 400 < tokens(view.messages) <= 500
+
+
+def test_the_newest_turn_goes_before_what_was_critical_once() -> None:
+    old = [f"error {number:04}" + "x" * 390 for number in range(100)]
+    messages = conversation(*old, "find it", calls("a"), result("a", "y" * 400), said("assistant", "found"))
+
+    shown = contents(pick(messages, "smart", budget=1_000).messages)
+
+    assert shown[-4:] == contents(messages[-4:])
+    assert len(shown) > 8
+
+
+def test_ids_of_calls_may_come_again_in_another_turn() -> None:
+    one = said("assistant", "a", tool_calls=[{"id": "call_0"}], turn_id="t1")
+    two = said("assistant", "b", tool_calls=[{"id": "call_0"}], turn_id="t2")
+    messages = conversation(
+        "x",
+        one,
+        said("tool", "1", call_id="call_0", turn_id="t1"),
+        two,
+        said("tool", "2", call_id="call_0", turn_id="t2"),
+    )
+
+    timeline = Timeline(messages)
+
+    assert [timeline.unit(place) for place in range(5)] == [(0, 0), (1, 2), (1, 2), (3, 4), (3, 4)]
+
+
+@pytest.mark.parametrize("bad", [3, None, [], {"a": 1}, "x", [3], [{}], [{"id": [1]}], [{"id": None}]])
+def test_anybodys_metadata_does_no_harm(bad: Any) -> None:
+    messages = conversation(
+        said("user", "x", pinned=bad, tool_calls=bad, call_id=bad, turn_id=bad),
+        said("assistant", "x", pinned=bad, tool_calls=bad, call_id=bad, turn_id=bad),
+        said("tool", "x", call_id=bad, turn_id=bad),
+        "y",
+    )
+
+    assert len(pick(messages, budget=100).messages) >= 3
+
+
+def test_nothing_is_shown_of_nothing() -> None:
+    assert pick([]) == View([])
+    assert pick([], budget=0).report is None
+
+
+def test_when_not_even_the_newest_fits_nothing_is_shown() -> None:
+    view = pick(conversation("a", "x" * 4000), budget=500)
+
+    assert list(view.messages) == []
+    assert view.report is not None
+    assert view.report.reason == "newest"
+    assert view.report.as_dict()["messages_before"] == 2
+
+
+# --- before the model is called -------------------------------------------------------------------
+
+
+def shown(messages: list[Message], policy: str, window: int, threshold: float = 0.8) -> View:
+    chosen = ContextPolicy.of({"policy": policy})
+    return show(Timeline(messages), chosen, max_context_tokens=window, context_prune_threshold=threshold)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_below_the_threshold_everything_is_shown(policy: str) -> None:
+    messages = conversation(*["four"] * 80)
+
+    assert shown(messages, policy, 100) == View(messages)
+    over = shown(messages, policy, 99)
+    assert over.report is not None
+    assert len(over.messages) <= 79
+
+
+@given(st.integers(1, 300), st.integers(1, 400), st.sampled_from([0.8, 0.5, 1.0, 0.07]))
+def test_a_view_is_pruned_exactly_when_it_must_be(size: int, window: int, threshold: float) -> None:
+    view = shown(conversation(*["four"] * size), "budget", window, threshold)
+
+    assert (view.report is not None) == must_prune(size, threshold, window)
+
+
+def test_a_turn_that_is_under_way_is_shown_and_not_kept() -> None:
+    messages = conversation("a", said("assistant", "b"), calls("c"))
+    timeline = Timeline(messages)
+    timeline.critical(CRITICAL)
+    more = conversation("", "", "", result("c", "an error"), "and now?")[3:]
+
+    longer = timeline.with_more(more)
+
+    assert contents(choose(longer, ContextPolicy()).messages) == ["a", "b", "let me see", "an error", "and now?"]
+    assert longer.unit(3) == (2, 3)
+    assert list(longer.critical(CRITICAL)) == [3]
+    assert len(timeline.messages) == 3
+    assert timeline.unit(2) == (2, 2)
+    assert list(timeline.critical(CRITICAL)) == []
+    assert longer.tokens() == tokens([*messages, *more])
+
+
+def test_a_session_counts_as_its_provider_does() -> None:
+    messages = conversation(*["x" * 40] * 100)
+
+    twice = choose(Timeline(messages), ContextPolicy(), budget=500, meter=Meter(factor=2.0))
+
+    assert len(twice.messages) == 25
+    assert twice.report is not None
+    assert (twice.report.tokens_before, twice.report.tokens_after) == (2000, 500)
