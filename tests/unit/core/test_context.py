@@ -11,6 +11,8 @@ from jidoka.core.context import PARTS, build_context, context_stats, history, wi
 from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.messages import Context, Message
+from jidoka.core.policies import ContextPolicy
+from jidoka.core.pruning import Meter
 from jidoka.core.state import SessionState
 from jidoka.core.tokens import estimated_tokens
 
@@ -181,6 +183,80 @@ def test_a_context_can_be_kept() -> None:
     ):
         with pytest.raises(TypeError):
             change()
+
+
+# --- by a policy --------------------------------------------------------------------------------
+
+
+def test_a_policy_chooses_the_conversation() -> None:
+    long = state("the disk has failed", *["nothing new"] * 99)
+
+    assert (
+        talk(build(long, policy=ContextPolicy.of({"policy": "smart"}))) == talk(build(long))[:1] + ["nothing new"] * 30
+    )
+    assert talk(build(long, policy=ContextPolicy(), max_tokens=24)) == ["the disk has failed"] + ["nothing new"] * 10
+    assert talk(build(long, policy=ContextPolicy(), max_messages=5)) == ["nothing new"] * 5
+    assert talk(build(long, ["files"], policy=ContextPolicy())) == []
+    for bound in (0, -3):
+        assert talk(build(long, policy=ContextPolicy(), max_messages=bound)) == []
+        assert talk(build(long, policy=ContextPolicy(), max_tokens=bound)) == []
+
+
+def test_what_was_chosen_before_is_shown() -> None:
+    long = state("a", "b", "c")
+
+    assert talk(build(long, shown=long.messages[1:], max_tokens=1)) == ["b", "c"]
+    assert talk(build(long, shown=())) == []
+    assert talk(build(long, ["files"], shown=long.messages)) == []
+
+
+def test_a_bound_is_in_the_sessions_own_tokens() -> None:
+    assert talk(build(state("x" * 40, "y" * 40), max_tokens=20, meter=Meter(factor=2.0))) == ["y" * 40]
+
+
+def test_a_conversation_is_looked_through_once() -> None:
+    counted: list[str] = []
+
+    def counter(text: str) -> int:
+        counted.append(text)
+        return 1
+
+    long = state(*(f"message {number}" for number in range(1000)))
+    meter = Meter(counter)
+    for _ in range(3):
+        assert len(build(long, max_tokens=990, meter=meter).conversation) == 990
+    seen = len(counted)
+    assert seen <= 1000
+
+    long.apply(Entry(long.seq + 1, "conversation_added", NOON, {"id": "m", "role": "user", "content": "new"}, None, 1))
+
+    assert talk(build(long, max_tokens=990, meter=meter))[-1] == "new"
+    assert len(counted) <= seen + 65
+
+
+def test_a_cleared_conversation_is_chosen_from_anew() -> None:
+    one = state("failed", "b")
+    smart = ContextPolicy.of({"policy": "smart"})
+    assert talk(build(one, policy=smart)) == ["failed", "b"]
+
+    one.apply(Entry(one.seq + 1, "conversation_cleared", NOON, {}, None, 1))
+    assert talk(build(one, policy=smart)) == []
+    assert build(one, max_tokens=5).conversation == []
+    one.apply(Entry(one.seq + 1, "conversation_added", NOON, {"id": "m", "role": "user", "content": "c"}, None, 1))
+
+    assert talk(build(one, policy=smart)) == ["c"]
+    assert len(one.copy().timeline.messages) == 1
+
+
+def test_a_copy_is_chosen_from_by_itself() -> None:
+    one = state("a")
+    assert one.timeline is one.timeline
+    other = one.copy()
+
+    other.apply(Entry(other.seq + 1, "conversation_added", NOON, {"id": "m", "role": "user", "content": "b"}, None, 1))
+
+    assert (len(one.timeline.messages), len(other.timeline.messages)) == (1, 2)
+    assert talk(build(one, policy=ContextPolicy())) == ["a"]
 
 
 # --- how full it is -----------------------------------------------------------------------------
