@@ -14,6 +14,8 @@ from jidoka.core.errors import InvalidMessage, JidokaError, ModelNotFound
 from jidoka.core.frozen import frozen
 from jidoka.core.messages import SessionInfo
 from jidoka.core.pages import Page
+from jidoka.core.policies import ContextPolicy
+from jidoka.core.rules import Rules
 from jidoka.core.status import SessionStatus
 from jidoka.core.views import Health, Stats, TreeNode
 from jidoka.session import Session, several
@@ -154,6 +156,8 @@ class Client:
         model = llm_config.get("model", DEFAULT_MODEL)
         if not isinstance(model, str) or model not in self.house.models:
             raise ModelNotFound(str(model), known=tuple(self.house.models))
+        ContextPolicy.of(llm_config.get("context"))
+        Rules.of(llm_config.get("rules"))
         return llm_config
 
     def _checked_config(self, config: dict[str, Any]) -> dict[str, Any]:

@@ -158,9 +158,13 @@ class Choice:
             # It is not what the conversation begins with.
             return
         question = timeline.question_before(start)
-        if question is None or not self._take((question, question)):
-            # Where nobody asked anything, the first message is as good as any.
-            self.start = start if later is None and question is None else size if later is None else later
+        if question is not None and self._take((question, question)):
+            return
+        # Where nobody asked anything, the first message is as good as any.
+        if later is not None:
+            self.start = later
+        elif question is not None:
+            self.start = size
 
     # --- what came of it -------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
 FILES = "tests/unit/adapters/test_session_files.py"
 DOCUMENTS = "tests/unit/core/test_documents.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
+PRUNING = "tests/unit/core/test_pruning.py"
 
 
 class Sabotage(NamedTuple):
@@ -324,5 +325,38 @@ SABOTAGES = (
         "self._bytes + weight <= MAX_BYTES",
         "self._bytes >= 0",
         (HUB,),
+        "exceed a budget by one message",
+        "jidoka/core/tally.py",
+        "            if cost <= left:",
+        "            if left > 0:",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "cut a call from its result",
+        "jidoka/core/choice.py",
+        "        if first < start < self.start:",
+        "        if False:",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "begin with an answer",
+        "jidoka/core/choice.py",
+        "        self._begin_window_with_a_question()\n\n",
+        "\n",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "forget what is critical",
+        "jidoka/core/choice.py",
+        "for places in (timeline.pinned, timeline.critical(keywords)):",
+        "for places in (timeline.pinned,):",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "stop the line one failure too late",
+        "jidoka/core/rules.py",
+        "        if failures[call.what] >= rules.same_call_failures:",
+        "        if failures[call.what] > rules.same_call_failures:",
+        ("tests/unit/core/test_rules.py",),
     ),
 )

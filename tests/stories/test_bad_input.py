@@ -167,6 +167,35 @@ async def test_a_model_that_nobody_knows_is_refused(client: Client, model: Any) 
     assert caught.value.code == "model_not_found"
 
 
+@pytest.mark.parametrize(
+    ("llm_config", "field"),
+    [
+        ({"context": "smart"}, "context"),
+        ({"context": {"polcy": "smart"}}, "context.polcy"),
+        ({"context": {"policy": "smartest"}}, "context.policy"),
+        ({"context": {"recent": 0}}, "context.recent"),
+        ({"rules": 3}, "rules"),
+        ({"rules": {"repeats": 1}}, "rules.repeats"),
+        ({"rules": {"unknown": None}}, "rules.unknown"),
+    ],
+)
+async def test_what_cannot_be_of_context_and_rules_is_refused(
+    client: Client, llm_config: dict[str, Any], field: str
+) -> None:
+    with refuses(InvalidMessage) as caught:
+        await client.create_session(llm_config=llm_config)
+
+    assert caught.value.field == field
+
+
+async def test_a_session_says_how_it_is_shown_and_when_it_stops(client: Client) -> None:
+    llm_config = {"context": {"policy": "smart", "keywords": ["fire"]}, "rules": {"needs_approval": ["deploy"]}}
+
+    session = await client.create_session(llm_config=llm_config)
+
+    assert (await session.info()).llm_config == llm_config
+
+
 # --- talking ----------------------------------------------------------------------------------------------------------
 
 
