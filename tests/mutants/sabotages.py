@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 SUPERVISION = "tests/unit/actors/supervision"
 ACTORS = "tests/unit/actors"
+PRUNING = "tests/unit/core/test_pruning.py"
 STORE = "tests/contract/test_store.py"
 HUB = "tests/unit/hub"
 SESSIONS = "tests/unit/sessions"
@@ -31,6 +32,41 @@ class Sabotage(NamedTuple):
 
 
 SABOTAGES = (
+    Sabotage(
+        "exceed a budget by one message",
+        "jidoka/core/tally.py",
+        "            if cost <= left:",
+        "            if left > 0:",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "cut a call from its result",
+        "jidoka/core/choice.py",
+        "        if first < start < self.start:",
+        "        if False:",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "begin with an answer",
+        "jidoka/core/choice.py",
+        "        self._begin_window_with_a_question()\n\n",
+        "\n",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "forget what is critical",
+        "jidoka/core/choice.py",
+        "for places in (timeline.pinned, timeline.critical(keywords)):",
+        "for places in (timeline.pinned,):",
+        (PRUNING,),
+    ),
+    Sabotage(
+        "stop the line one failure too late",
+        "jidoka/core/rules.py",
+        "        if failures[call.what] >= rules.same_call_failures:",
+        "        if failures[call.what] > rules.same_call_failures:",
+        ("tests/unit/core/test_rules.py",),
+    ),
     Sabotage(
         "skip a restart",
         "jidoka/actors/restarts.py",
