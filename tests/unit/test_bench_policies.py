@@ -29,7 +29,7 @@ def test_every_policy_is_measured_on_both_kinds_of_sessions(tmp_path: Path) -> N
     ]
     for one in said["outcomes"]:
         assert 0 < one["tokens_after"] <= one["budget"] < one["tokens_before"]
-        assert 0 < one["critical_kept"] <= one["critical"]
+        assert one["critical_kept"] <= one["critical"]
     assert len(said["build_context_ms"]) == 18
 
 
