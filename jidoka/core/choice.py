@@ -58,7 +58,9 @@ class Choice:
         for places in (timeline.pinned, timeline.critical(keywords)):
             self._take_each(timeline.unit(place) for place in reversed(places))
         self._reach_back(floor, self.room)
-        self._begin_window_with_a_question()
+        if not (self.summaries and self.start == floor):
+            # Otherwise it goes on from where the summaries end.
+            self._begin_window_with_a_question()
 
     def _take_newest(self) -> bool:
         timeline = self.timeline

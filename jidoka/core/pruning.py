@@ -112,7 +112,8 @@ def shows_all_after(
 ) -> bool:
     """Whether everything is shown that *summaries* do not stand for."""
     choice = _chosen(timeline, policy, budget, meter, summaries)
-    return choice.start <= max(summaries.after, timeline.question_after(summaries.after) or 0)
+    # What comes before the first question of all is never shown.
+    return choice.start <= (summaries.after or timeline.question_after(0) or 0)
 
 
 def _chosen(

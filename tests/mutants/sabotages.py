@@ -49,8 +49,8 @@ SABOTAGES = (
     Sabotage(
         "begin with an answer",
         "jidoka/core/choice.py",
-        "        self._begin_window_with_a_question()\n\n",
-        "\n",
+        "            self._begin_window_with_a_question()",
+        "            pass",
         (PRUNING,),
     ),
     Sabotage(

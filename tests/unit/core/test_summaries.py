@@ -161,6 +161,29 @@ def test_a_summary_can_be_kept() -> None:
         Summary(first_seq=0, last_seq=1, content="x", at=NOON)
 
 
+def test_after_a_summary_the_conversation_goes_on_in_the_middle_of_a_turn() -> None:
+    messages = conversation("find it", *(said("assistant", f"step {number}") for number in range(6)), "and now?")
+    timeline = Timeline(messages)
+
+    view = choose(timeline, SUMMARISE, budget=1_000, summaries=placed(timeline, [summary(2, 4)]))
+
+    assert contents(view.messages)[1:] == contents(messages[3:])
+
+
+def test_a_long_turn_is_summarised_as_it_goes() -> None:
+    messages = conversation("find it", *(said("assistant", "x" * 40) for _ in range(40)), "and now?")
+    timeline = Timeline(messages)
+    summaries: list[Summary] = []
+    while (plan := due(timeline, SUMMARISE, summaries, budget=200)) is not None:
+        summaries.append(made(plan))
+
+    shown = placed(timeline, summaries)
+    view = choose(timeline, SUMMARISE, budget=200, summaries=shown)
+
+    assert shown.after > 20
+    assert list(view.messages) == [*shown.messages, *messages[shown.after :]]
+
+
 # --- over a long life -----------------------------------------------------------------------------
 
 
