@@ -22,7 +22,7 @@ from jidoka.testing.census import nothing_left_behind
 from jidoka.testing.world import VirtualWorld
 
 # Far more than anything here takes: only a hang is as slow.
-PATIENCE = 10
+PATIENCE = 20
 
 
 @asynccontextmanager
