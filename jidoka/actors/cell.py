@@ -278,7 +278,10 @@ class Cell(Handling):
     def _collect_calls(self) -> None:
         """Callers are owed an answer. What was only told, and durable calls, stay for the next incarnation."""
         present, self._slot = self._slot, None
-        owed: list[mailbox.Envelope] = [] if present is None else [(mailbox.HANDLED, present)]
+        # Those of the incarnation before it are not answered yet when this one could not even start.
+        owed: list[mailbox.Envelope] = list(self._owed or ())
+        if present is not None:
+            owed.append((mailbox.HANDLED, present))
         if self._mail is not None:
             kept: list[mailbox.Envelope] = []
             for envelope in mailbox.listed(self._mail):

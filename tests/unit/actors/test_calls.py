@@ -71,6 +71,37 @@ async def test_the_callee_may_be_restarted_instead_of_answering(system: ActorSys
     assert await ref.call("back") == "back"
 
 
+async def test_the_callee_may_be_unable_to_start_again_instead_of_answering(system: ActorSystem) -> None:
+    class Once(Echo):
+        def on_start(self) -> None:
+            if self.restarts:
+                raise ValueError("not again")
+
+    tree = await system.supervise([ChildSpec("a", Once)], max_restarts=1)
+    ref = await tree.child("a")
+
+    with pytest.raises(ActorDead), anyio.fail_after(5):
+        await ref.call(SystemExit("gone"))
+
+
+async def test_the_callee_may_come_back_at_the_second_try_instead_of_answering(
+    system: ActorSystem, world: VirtualWorld
+) -> None:
+    class Third(Echo):
+        def on_start(self) -> None:
+            if self.restarts == 1:
+                raise ValueError("not yet")
+
+    tree = await system.supervise([ChildSpec("a", Third)], max_restarts=3)
+    ref = await tree.child("a")
+
+    with pytest.raises(ActorRestarted), anyio.fail_after(5):
+        await ref.call(SystemExit("gone"))
+    await world.advance(1)
+
+    assert await ref.call("back") == "back"
+
+
 async def test_the_callee_may_end_normally_before_the_message_has_its_turn(system: ActorSystem) -> None:
     ref = await system.start(Echo)
     stopped = ref.stop()
