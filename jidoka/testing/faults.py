@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.errors import ChildNotFound
 from jidoka.actors.exits import KILLED
-from jidoka.actors.states import NEW
 
 if TYPE_CHECKING:
     from jidoka.actors.exits import ExitReason
@@ -36,8 +35,8 @@ async def kill_manager(client: Client) -> ExitReason:
 
 
 async def _kill(ref: ActorRef[Any]) -> ExitReason:
-    if ref.cell.state is NEW:
-        # Its supervisor is coming up, and has not come to it yet: there is nobody to wait for.
+    if ref.cell.actor is None:
+        # Between two incarnations: there is nobody, and whoever comes next has done nothing.
         return KILLED
     ref.kill()
     return await ref.wait_stopped()
