@@ -128,8 +128,10 @@ class Writing:
         """Leave a single file behind."""
         try:
             with file.translated(self._path):
-                self._checkpoint("truncate")
-                self._connection.close()
+                try:
+                    self._checkpoint("truncate")
+                finally:
+                    self._connection.close()
         finally:
             self._tail.close()
 

@@ -68,6 +68,10 @@ class EventHub:
         """Whether somebody would hear everything of this session."""
         return session_id in self._signals or EVERYTHING in self._signals
 
+    def is_followed(self, session_id: str) -> bool:
+        """Whether somebody listens to this session in particular."""
+        return session_id in self._signals
+
     # --- telling --------------------------------------------------------------------------------
 
     def publish(self, session_id: str, entries: Sequence[Entry]) -> None:
@@ -158,7 +162,7 @@ class EventHub:
 
     def end(self, session_id: str) -> None:
         """The session is gone: whoever listens to it has heard the last of it."""
-        if session_id in self._signals:
+        if self.is_followed(session_id):
             self._tell(session_id, [])
 
     def close(self) -> None:

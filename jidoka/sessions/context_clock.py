@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from jidoka.core.care import WORKING
 from jidoka.core.events import EventType, live_event
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from jidoka.actors.timers import Timer
     from jidoka.core.state import SessionState
     from jidoka.sessions.setup import SessionSetup
+
+
+# Seconds.
+SOONEST: Final = 1e-6
 
 
 class GoIdle:
@@ -50,6 +54,9 @@ class Clock:
             self._timer = None
 
     def _watch(self, after: float) -> None:
+        if 0 < after < SOONEST:
+            # A difference of times that was rounded: too short to get away from just before the moment.
+            after = SOONEST
         self._timer = self.jidoka_cell.system.timers.after(after, _look_at_the_clock, self)
 
     def look_at_the_clock(self) -> None:

@@ -20,6 +20,7 @@ from jidoka.core.frozen import frozen
 from jidoka.core.lifecycle import LIVE
 from jidoka.core.state import SessionState
 from jidoka.core.status import SessionStatus
+from jidoka.core.wellformed import interrupted_results
 from jidoka.sessions import requests as ask
 from jidoka.sessions.context_clock import GoIdle
 from jidoka.sessions.drafts import Draft, status_draft
@@ -142,7 +143,7 @@ class Recovery:
             self.setup.house.restarts += 1
             drafts.append((EventType.CHILD_RESTARTED, {"child": child, "restarts": self.restarts}))
         if self.state.turn is not None and not self.restarts:
-            drafts.append(self._interrupted(self.state.turn, entries))
+            drafts += [*interrupted_results(entries), self._interrupted(self.state.turn, entries)]
         if status is SessionStatus.SUSPENDED or (status is SessionStatus.FAILED and is_wanted):
             extra = {"incarnation": self.state.incarnation + 1} if status is SessionStatus.FAILED else {}
             drafts.append(status_draft(SessionStatus.ACTIVE, status, **extra))

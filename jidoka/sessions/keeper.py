@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jidoka.core.care import is_stale
 from jidoka.core.entries import Entry
-from jidoka.core.errors import Fenced
+from jidoka.core.errors import CorruptRecord, Fenced, SessionNotFound, StaleSequence, Tombstoned
 from jidoka.core.events import EventType
 from jidoka.core.status import SessionStatus
+from jidoka.core.wellformed import interrupted_results
 from jidoka.sessions.drafts import Draft, status_draft
 
 if TYPE_CHECKING:
     from jidoka.core.heads import Head
     from jidoka.sessions.house import House
 
+# So many entries they are at most.
+LAST_WORDS = 4
 ENDED = frozenset({SessionStatus.TERMINATED, SessionStatus.FAILED})
 
 
 async def write_last_words(house: House, session_id: str, *, error: str | None = None, reason: str = "") -> None:
     """Record that a session has failed (with *error*) or is terminated. Does nothing when that stands there already.
 
-    Claims the journal first, so that whatever is left of the session's actors can write nothing after it.
+    Claims the journal first, so that whatever is left of the session's actors can write nothing after it. Whoever
+    claims it in between is outdone.
     """
-    head = await house.store.claim(session_id)
-    if head is None or head.status in ENDED and error is not None or head.status is SessionStatus.TERMINATED:
-        return
-    if error is None:
-        await _terminate(house, head, reason)
-    else:
-        await _write(house, head, _failure(head.status, error))
+    while (head := await house.store.claim(session_id)) is not None:
+        if (head.status in ENDED and error is not None) or head.status is SessionStatus.TERMINATED:
+            return
+        with suppress(Fenced, StaleSequence, Tombstoned):
+            if error is None:
+                await _terminate(house, head, reason)
+            else:
+                await _write(house, head, _failure(head.status, error))
+            return
+
+
+async def tell_the_end(house: House, head: Head) -> None:
+    """Tell of a termination that was committed by somebody who could not tell it. Those who have heard are gone."""
+    if house.hub.is_followed(head.session_id):
+        entries = await house.store.read(head.session_id, after=max(0, head.seq - LAST_WORDS))
+        house.hub.publish(head.session_id, entries)
+        house.hub.end(head.session_id)
 
 
 async def suspend_stale(house: House, session_id: str, seen_epoch: int) -> bool:
@@ -75,7 +90,8 @@ async def _terminate(house: House, head: Head, reason: str) -> None:
 async def _write(house: House, head: Head, drafts: list[Draft]) -> None:
     """Commit *drafts* after *head*, which was just claimed, and tell them. An open turn is closed first."""
     if head.turn is not None:
-        drafts = [(EventType.TURN_FAILED, {"turn_id": head.turn, "error": "interrupted"}), *drafts]
+        over = (EventType.TURN_FAILED, {"turn_id": head.turn, "error": "interrupted"})
+        drafts = [*interrupted_results(await _readable(house, head.session_id)), over, *drafts]
     now, session_id = house.world.now(), head.session_id
     entries = [
         Entry(number, type, now, data, None, head.epoch) for number, (type, data) in enumerate(drafts, head.seq + 1)
@@ -83,6 +99,13 @@ async def _write(house: House, head: Head, drafts: list[Draft]) -> None:
     await house.store.append(session_id, entries, expected_seq=head.seq)
     house.hub.publish(session_id, entries)
     house.files.clear_session(session_id)
+
+
+async def _readable(house: House, session_id: str) -> list[Entry]:
+    """The journal; nothing of one that is damaged, which may end all the same."""
+    with suppress(CorruptRecord, SessionNotFound):
+        return await house.store.read(session_id)
+    return []
 
 
 def _failure(status: SessionStatus, error: str) -> list[Draft]:

@@ -28,7 +28,7 @@ from jidoka.core.errors import (
 from jidoka.core.lifecycle import LIVE
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
-from jidoka.sessions.keeper import retire, suspend_stale, write_last_words
+from jidoka.sessions.keeper import retire, suspend_stale, tell_the_end, write_last_words
 from jidoka.sessions.setup import SessionSetup
 
 if TYPE_CHECKING:
@@ -266,6 +266,8 @@ class SessionManager(Actor):
             await self._say_that_it_ends(message)
             await self._take_down(session_id)
             await write_last_words(self.house, session_id, reason=message.reason)
+        else:
+            await tell_the_end(self.house, head)
         if message.purge:
             await store.purge(session_id)
 
