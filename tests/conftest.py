@@ -30,6 +30,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seed N`: of the simulator's runs, this one only."""
+    parser.addoption("--seed", type=int, default=None, help="run the simulator with this seed only")
+
+
 @pytest.fixture(scope="session")
 def postgres_of_this_run() -> Iterator[Postgres]:
     binaries = find_binaries()

@@ -13,7 +13,7 @@ from jidoka.testing.events import listening_to
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
-from tests.stories.kit import a_client, all_of, moves, said, types_of
+from tests.stories.kit import PATIENCE, a_client, all_of, moves, said, types_of
 
 ACTIVE, IDLE, SUSPENDED = SessionStatus.ACTIVE, SessionStatus.IDLE, SessionStatus.SUSPENDED
 
@@ -225,6 +225,19 @@ async def test_a_wall_clock_that_jumps_puts_nobody_to_sleep(client: Client, worl
     await world.advance(10)
 
     assert (await session.info()).status is ACTIVE
+
+
+@pytest.mark.parametrize("start", [number * 0.7 for number in range(1, 20)])
+async def test_moments_that_cannot_be_told_exactly_hold_nobody_up(start: float) -> None:
+    world = VirtualWorld()
+    await world.advance(start)
+    async with a_client(world=world) as client:
+        session = await client.create_session(config={"idle_after": 10.1, "suspend_after": 60.1})
+
+        with anyio.fail_after(PATIENCE):
+            await world.advance(61)
+
+        assert (await session.info()).status is SUSPENDED
 
 
 # --- the warning --------------------------------------------------------------------------------------
