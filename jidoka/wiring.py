@@ -35,7 +35,12 @@ def store_for(url: str | Store) -> Store:
         from jidoka.adapters.sqlite import SQLiteStore
 
         return SQLiteStore.from_url(url)
-    raise InvalidMessage(f"no store for {url!r}: this version knows memory:// and sqlite:///…")
+    if url.startswith(("postgresql:", "postgres:")):
+        from jidoka.adapters.postgres import PostgresStore
+
+        return PostgresStore.from_url(url)
+    known = "memory://, sqlite:///… and postgresql://…"
+    raise InvalidMessage(f"no store for {url!r}: this version knows {known}")
 
 
 @asynccontextmanager

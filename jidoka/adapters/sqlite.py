@@ -19,6 +19,7 @@ from jidoka.adapters import sqlite_file as file
 from jidoka.adapters import sqlite_listing as listing
 from jidoka.adapters import sqlite_read as reads
 from jidoka.adapters import sqlite_write as ask
+from jidoka.adapters.durable import Adopt, Append, Claim, Purge, wanted
 from jidoka.adapters.encryption import keys_from
 from jidoka.adapters.sqlite_backup import copy_of
 from jidoka.adapters.sqlite_examine import examine
@@ -148,16 +149,16 @@ class SQLiteStore:
     # --- one journal ------------------------------------------------------------------------------
 
     async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
-        return await self._write(ask.Claim(session_id, expected_epoch))
+        return await self._write(Claim(session_id, expected_epoch))
 
     async def append(self, session_id: str, entries: Sequence[Entry], *, expected_seq: int) -> Head:
-        return await self._write(ask.Append(session_id, tuple(entries), expected_seq))
+        return await self._write(Append(session_id, tuple(entries), expected_seq))
 
     async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
-        return await self._write(ask.Adopt(session_id, tuple(entries), epoch))
+        return await self._write(Adopt(session_id, tuple(entries), epoch))
 
     async def purge(self, session_id: str) -> None:
-        await self._write(ask.Purge(session_id))
+        await self._write(Purge(session_id))
 
     async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
         return await self._read(reads.read, session_id, after, limit)
@@ -181,10 +182,8 @@ class SQLiteStore:
         after: int | None = None,
         limit: int,
     ) -> list[tuple[int, Head]]:
-        wanted = listing.Wanted(
-            _several(status), owner, metadata, listing.bounds(quiet_before), listing.bounds(expired_before)
-        )
-        return await self._read(listing.heads, wanted, after or 0, limit)
+        filters = wanted(status, owner, metadata, quiet_before, expired_before)
+        return await self._read(listing.heads, filters, after or 0, limit)
 
     async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
         return await self._read(listing.count, owner)
@@ -225,9 +224,3 @@ class SQLiteStore:
             return function(connection, self._sight, *args)
 
         return await self._readers.do(call)
-
-
-def _several(status: Statuses | None) -> Collection[SessionStatus] | None:
-    if status is None:
-        return None
-    return {SessionStatus(status)} if isinstance(status, str) else {SessionStatus(one) for one in status}

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from jidoka.adapters.durable import owner_key
 from jidoka.core.coding import encode, first_sum, hashed, next_sum, terms, with_sum
 from jidoka.core.errors import StoreUnavailable
 from jidoka.core.headrows import STATUS_CODES, Row, profile_of, row_of
@@ -157,11 +158,6 @@ class Batch:
     def _count_move(self, before: SessionStatus, after: int) -> None:
         self.totals[STATUS_CODES[before]] -= 1
         self.totals[after] += 1
-
-
-def owner_key(owner: str | None, secret: bytes) -> str | None:
-    """What stands for *owner* in the index."""
-    return owner if owner is None or not secret else f"{hashed(owner, secret):x}"
 
 
 def _row(held: Held) -> Row:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jidoka.adapters import sqlite_file as file
-from jidoka.adapters.sqlite_read import Found, Sight, checked, load, snapshot
+from jidoka.adapters.durable import Found
+from jidoka.adapters.sqlite_read import Sight, checked, load, snapshot
 from jidoka.core.coding import broken, hashed, terms
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord

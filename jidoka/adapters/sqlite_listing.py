@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jidoka.adapters import sqlite_file as file
-from jidoka.adapters.sqlite_batch import owner_key
-from jidoka.adapters.sqlite_read import LOAD, Sight, found_in, snapshot
-from jidoka.core.coding import micros, terms
+from jidoka.adapters.durable import Wanted, found_in, owner_key
+from jidoka.adapters.sqlite_read import LOAD, Sight, snapshot
+from jidoka.core.coding import terms
 from jidoka.core.errors import CorruptRecord
 from jidoka.core.headrows import STATUS_CODES, STATUSES
 from jidoka.core.heads import Head
-from jidoka.core.merge import has_members
 from jidoka.core.status import SessionStatus
-
-
-class Wanted(NamedTuple):
-    """What a listing is to have in it."""
-
-    statuses: Collection[SessionStatus] | None
-    owner: str | None
-    metadata: Mapping[str, Any] | None
-    quiet_before: int | None
-    expired_before: int | None
-
-    def matches(self, head: Head) -> bool:
-        """What no index has said for certain."""
-        return not self.metadata or has_members(head.metadata, self.metadata)
 
 
 def heads(connection: file.Connection, sight: Sight, wanted: Wanted, after: int, limit: int) -> list[tuple[int, Head]]:
@@ -65,7 +49,7 @@ def _listed(connection: file.Connection, sight: Sight, arrivals: list[int]) -> I
     for columns in rows:
         try:
             sight.refuse_damaged(columns[0])
-            yield found_in(columns, sight).head
+            yield found_in(columns, sight.keyring).head
         except CorruptRecord as error:
             sight.found_damaged(columns[0], error)
 
@@ -128,8 +112,3 @@ def count(connection: file.Connection, sight: Sight, owner: str | None) -> dict[
                 connection, "select status, count(*) from sessions where owner = ? group by status", (key,)
             )
         return {STATUSES[status]: number for status, number in rows}
-
-
-def bounds(moment: datetime | None) -> int | None:
-    """A moment as the file has it."""
-    return None if moment is None else micros(moment)

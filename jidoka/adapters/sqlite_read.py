@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from jidoka.adapters import sqlite_file as file
-from jidoka.core.coding import broken, decode, first_sum, hashed, kept_sum, next_sum
+from jidoka.adapters.durable import Found, found_in
+from jidoka.core import chains
+from jidoka.core.coding import broken, first_sum, hashed, kept_sum
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord, SessionNotFound
-from jidoka.core.headrows import Row, head_of
+from jidoka.core.headrows import Row
 from jidoka.core.heads import Head
 from jidoka.core.views import Damage
-from jidoka.ports.sealing import Keyring, Open, Seal
+from jidoka.ports.sealing import Keyring, Open
 
 log = logging.getLogger("jidoka.store")
 
@@ -22,15 +22,6 @@ _ROW = ", ".join(f"s.{name}" for name in Row._fields).replace("s.session_id", "s
 LOAD = f"select {_ROW}, p.profile, p.wrapped from sessions s left join profiles p using (arrival)"
 _ENTRIES = "select seq, body from entries where session = ? and seq > ? order by seq limit ?"
 _WIDTH = len(Row._fields)
-
-
-class Found(NamedTuple):
-    """A session's head, and what its row says besides."""
-
-    head: Head
-    last_sum: int
-    profile_sum: int
-    seal: Seal
 
 
 class Sight:
@@ -79,17 +70,7 @@ def load(connection: file.Connection, sight: Sight, session_id: str) -> Found | 
     sight.refuse_damaged(session_id)
     with file.translated(sight.path, session_id=session_id):
         rows = file.rows(connection, f"{LOAD} where s.id = ?", (session_id,))
-    return found_in(rows[0], sight) if rows else None
-
-
-def found_in(columns: Sequence[Any], sight: Sight) -> Found:
-    """The head in one row of the join. Raises CorruptRecord."""
-    row = Row(*columns[:_WIDTH])
-    profile, wrapped = columns[_WIDTH:]
-    if profile is None:
-        raise broken(row.session_id, None, None, "its metadata are missing")
-    seal = sight.keyring.open(row.session_id, wrapped)
-    return Found(head_of(row, profile, unseal=seal.unseal), row.last_sum, row.profile_sum, seal)
+    return found_in(rows[0], sight.keyring) if rows else None
 
 
 def head(connection: file.Connection, sight: Sight, session_id: str) -> Head | None:
@@ -109,27 +90,20 @@ def read(connection: file.Connection, sight: Sight, session_id: str, after: int,
 
 def checked(connection: file.Connection, found: Found, after: int, limit: int | None) -> list[Entry]:
     """The entries after *after*, each of which is as it was written, and none of which is missing."""
-    head, unseal = found.head, found.seal.unseal
-    session_id = head.session_id
+    head = found.head
     last = head.seq if limit is None else min(head.seq, after + limit)
     if after >= last:
         return []
-    seq, sum = after, _sum_of(connection, found, after)
-    entries: list[Entry] = []
-    for number, kept in file.rows(connection, _ENTRIES, (head.arrival, after, last - after)):
-        seq += 1
-        if number != seq:
-            raise broken(session_id, seq, number - 1, "missing")
-        body = kept[4:]
-        sum = next_sum(body, sum)
-        if sum != kept_sum(kept):
-            raise broken(session_id, seq, seq, "its checksum is wrong")
-        entries.append(decode(session_id, seq, unseal(str(seq), body)))
-    if seq != last:
-        raise broken(session_id, seq + 1, last, "missing")
-    if last == head.seq and sum != found.last_sum:
-        raise broken(session_id, last, last, "it is not the one that the head has been told of")
-    return entries
+    rows = file.rows(connection, _ENTRIES, (head.arrival, after, last - after))
+    return chains.checked(
+        head.session_id,
+        ((seq, kept_sum(kept), kept[4:]) for seq, kept in rows),
+        after=after,
+        sum_before=_sum_of(connection, found, after),
+        last=last,
+        last_sum=found.last_sum if last == head.seq else None,
+        unseal=found.seal.unseal,
+    )
 
 
 def _sum_of(connection: file.Connection, found: Found, seq: int) -> int:

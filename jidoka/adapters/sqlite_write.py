@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 import apsw
 
 from jidoka.adapters import sqlite_file as file
+from jidoka.adapters.durable import Adopt, Append, Claim, Purge
 from jidoka.adapters.sqlite_batch import Batch, Held
 from jidoka.adapters.sqlite_read import Sight, load
 from jidoka.adapters.sqlite_tail import PURGED, Tail, read_tail
@@ -28,31 +29,6 @@ log = logging.getLogger("jidoka.store")
 MOST_HELD: Final = 10_000
 # Pages without content that a file may keep for what comes next.
 FREE_PAGES: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    session_id: str
-    entries: Sequence[Entry]
-    expected_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    session_id: str
-    entries: Sequence[Entry]
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    session_id: str
-    expected_epoch: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Purge:
-    session_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,8 @@ class WriterThread(_Crew[T]):
                     break
             if batch:
                 self._do(batch)
+            # What was answered is not kept while there is nothing to do.
+            job, batch = None, []
 
     def _do(self, batch: list[Job[T]]) -> None:
         try:
@@ -239,3 +241,5 @@ class ReaderThreads(_Crew[Call[C]]):
             except Exception as error:
                 job.error = error
             self._post([job])
+            # A large answer is not kept while there is nothing to do.
+            del job

@@ -1,0 +1,242 @@
+"""Journals in PostgreSQL: for several processes, and for those who have one anyway.
+
+One thread writes, whatever has come in meanwhile with one statement; a few others read beside it. psycopg is used
+without an event loop, so that it runs under each of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import anyio
+
+from jidoka.actors.backend import Backend
+from jidoka.adapters import postgres_listing as listing
+from jidoka.adapters import postgres_read as reads
+from jidoka.adapters.durable import Adopt, Append, Claim, Purge, wanted
+from jidoka.adapters.encryption import keys_from
+from jidoka.adapters.postgres_link import Link, Watch, driver
+from jidoka.adapters.postgres_schema import prepare
+from jidoka.adapters.postgres_write import Request, Writing
+from jidoka.adapters.threads import ReaderThreads, WriterThread
+from jidoka.core.entries import Entry
+from jidoka.core.errors import InvalidMessage, StoreUnavailable
+from jidoka.core.heads import Head
+from jidoka.core.status import SessionStatus
+from jidoka.core.views import Damage
+from jidoka.ports.sealing import Keyring
+from jidoka.ports.store import Statuses
+
+LIMIT: Final = 4.5
+READERS: Final = 2
+MOST_READERS: Final = 32
+SCHEMES: Final = ("postgresql://", "postgres://")
+
+
+class PostgresStore:
+    """A `Store` in a PostgreSQL database, which several processes may share.
+
+    A server that does not answer for *limit* seconds has StoreUnavailable raised for it. Each store has one connection
+    that writes and *readers* that read; they are made again whenever they are lost.
+
+    Opening raises StoreUnavailable where a newer jidoka has written the database, and leaves it as it is.
+    """
+
+    never_waits: bool = False
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        limit: float = LIMIT,
+        readers: int = READERS,
+        keyring: Keyring | None = None,
+        prepare: Callable[[Link, str], None] = prepare,
+    ) -> None:
+        if not (0 < limit < math.inf):
+            raise InvalidMessage(f"limit is a number of seconds, not {limit!r}", field="limit")
+        if not 1 <= readers <= MOST_READERS:
+            raise InvalidMessage(f"readers is a number from 1 to {MOST_READERS}, not {readers!r}", field="readers")
+        self._dsn = dsn
+        self._limit = limit
+        self._size = readers
+        self._sight = reads.Sight(keyring)
+        self._prepare = prepare
+        self._watch: Watch | None = None
+        self._writer: WriterThread[Request] | None = None
+        self._readers: ReaderThreads[Link] | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> PostgresStore:
+        """What libpq understands, and among its options, if one likes, ours.
+
+        They are `limit=SECONDS`, `readers=NUMBER`, and `key=env:NAME` or `key=file:PATH` for encryption.
+        """
+        dsn, options = own_options(url)
+        keyring = keys_from(options["key"]) if "key" in options else None
+        try:
+            limit, readers = float(options.get("limit", LIMIT)), int(options.get("readers", READERS))
+        except ValueError as error:
+            text = "the store's options are limit=SECONDS, readers=NUMBER and key=env:…|file:…"
+            raise InvalidMessage(text, field="store") from error
+        return cls(dsn, limit=limit, readers=readers, keyring=keyring)
+
+    def __repr__(self) -> str:
+        return f"<PostgresStore {shown(self._dsn)}>"
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    async def open(self) -> None:
+        driver()
+        backend = Backend()
+        self._watch = watch = Watch(self._limit)
+        writing = Writing(self._sight)
+
+        def begin() -> None:
+            link = Link(self._dsn, watch, writes=True)
+            writing.begin(link)
+            try:
+                self._prepare(link, self._dsn)
+                self._sight.unlock(link)
+            except BaseException:
+                link.end()
+                raise
+
+        watch.start()
+        writer = WriterThread[Request](
+            "jidoka postgres writer", backend, begin=begin, write=writing.write, rest=writing.rest, end=writing.end
+        )
+        readers = ReaderThreads[Link](
+            "jidoka postgres reader",
+            backend,
+            size=self._size,
+            connect=lambda: Link(self._dsn, watch),
+            disconnect=Link.end,
+        )
+        try:
+            self._writer = writer
+            await writer.start()
+            self._readers = readers
+            await readers.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        readers, writer, watch = self._readers, self._writer, self._watch
+        self._readers = self._writer = self._watch = None
+        try:
+            # What has come in is finished, also where somebody is in a hurry.
+            with anyio.CancelScope(shield=True):
+                if readers is not None:
+                    await readers.close()
+                if writer is not None:
+                    await writer.close()
+        finally:
+            if watch is not None:
+                watch.stop()
+
+    @property
+    def known_damage(self) -> Collection[Damage]:
+        """What has been found damaged so far."""
+        return list(self._sight.damages.values())
+
+    # --- one journal ------------------------------------------------------------------------------
+
+    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
+        return await self._write(Claim(session_id, expected_epoch))
+
+    async def append(self, session_id: str, entries: Sequence[Entry], *, expected_seq: int) -> Head:
+        return await self._write(Append(session_id, tuple(entries), expected_seq))
+
+    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
+        return await self._write(Adopt(session_id, tuple(entries), epoch))
+
+    async def purge(self, session_id: str) -> None:
+        await self._write(Purge(session_id))
+
+    async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+        return await self._read(reads.read, session_id, after, limit)
+
+    async def head(self, session_id: str) -> Head | None:
+        return await self._read(reads.head, session_id)
+
+    async def entry_with(self, session_id: str, key: str) -> Entry | None:
+        return await self._read(reads.entry_with, session_id, key)
+
+    # --- all of them ------------------------------------------------------------------------------
+
+    async def heads(
+        self,
+        *,
+        status: Statuses | None = None,
+        owner: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        quiet_before: datetime | None = None,
+        expired_before: datetime | None = None,
+        after: int | None = None,
+        limit: int,
+    ) -> list[tuple[int, Head]]:
+        filters = wanted(status, owner, metadata, quiet_before, expired_before)
+        return await self._read(listing.heads, filters, after or 0, limit)
+
+    async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
+        return await self._read(listing.count, owner)
+
+    async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
+        return await self._read(reads.examine, after, limit, within=math.inf)
+
+    async def rotate(self, *, after: int = 0, limit: int = 100) -> int | None:
+        """Wrap the keys of the *limit* sessions that arrived next after *after* with the newest master key.
+
+        The answer is where to go on; None after the last. Others go on meanwhile, and it may be stopped at any time
+        and begun again.
+        """
+        return await self._read(reads.rotate, after, limit)
+
+    # --- the threads ------------------------------------------------------------------------------
+
+    async def _write(self, request: Request) -> Any:
+        if self._writer is None:
+            raise StoreUnavailable("the store is closed")
+        with anyio.move_on_after(self._limit):
+            return await self._writer.do(request)
+        raise self._silence()
+
+    async def _read(self, function: Callable[..., Any], *args: Any, within: float | None = None) -> Any:
+        if self._readers is None:
+            raise StoreUnavailable("the store is closed")
+
+        def call(link: Link) -> Any:
+            return function(link, self._sight, *args)
+
+        with anyio.move_on_after(self._limit if within is None else within):
+            return await self._readers.do(call)
+        raise self._silence()
+
+    def _silence(self) -> StoreUnavailable:
+        return StoreUnavailable(f"PostgreSQL has not answered within {self._limit:g} s")
+
+
+def own_options(url: str) -> tuple[str, dict[str, str]]:
+    """*url* without the options that are ours and that libpq would refuse, and those options."""
+    dsn, _, query = url.partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
+    own = {name: value for name, value in options if name in OWN_OPTIONS}
+    rest = urlencode([(name, value) for name, value in options if name not in OWN_OPTIONS], safe="/,:")
+    return (f"{dsn}?{rest}" if rest else dsn), own
+
+
+OWN_OPTIONS: Final = frozenset({"limit", "readers", "key"})
+
+
+def shown(dsn: str) -> str:
+    """*dsn* for people: without the password."""
+    where = dsn.partition("?")[0]
+    scheme, _, place = where.partition("://")
+    user, at, host = place.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{host}"
