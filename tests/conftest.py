@@ -60,6 +60,12 @@ def database(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
+def postgres_dsn(postgres: Postgres, database: str) -> str:
+    """How to reach that database."""
+    return postgres.dsn(database)
+
+
+@pytest.fixture
 def proxy(postgres: Postgres) -> Iterator[FaultProxy]:
     """Between a client and PostgreSQL."""
     with FaultProxy(postgres.port) as proxy:

@@ -145,8 +145,8 @@ class FaultProxy:
         while data := link.server.recv(CHUNK):
             self._travel(link)
             if link.loses_answer:
-                link.reset()
                 self.lost.set()
+                link.reset()
                 return
             if link.allowance is not None:
                 data, link.allowance = data[: link.allowance], link.allowance - len(data)
@@ -190,6 +190,9 @@ class _Link:
         _close(self.server)
 
     def close(self) -> None:
+        if self.closed.is_set():
+            # By a reset, which a farewell would spoil.
+            return
         self.closed.set()
         _close(self.client)
         _close(self.server)

@@ -200,7 +200,7 @@ def test_a_lost_answer_belongs_to_a_request_that_arrived(
 
 
 def test_a_server_that_is_down_resets_its_client() -> None:
-    with FaultProxy(free_port()) as proxy, connected(proxy) as client, pytest.raises(ConnectionResetError):
+    with FaultProxy(free_port()) as proxy, pytest.raises(ConnectionResetError), connected(proxy) as client:
         asked(client, b"anybody?")
 
 
