@@ -19,6 +19,8 @@ TURNS = f"{STORIES}/test_interrupted_turns.py"
 HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
 FILES = "tests/unit/adapters/test_session_files.py"
 DOCUMENTS = "tests/unit/core/test_documents.py"
+SHARING = "tests/unit/adapters/postgres/test_sharing.py"
+AWAY = "tests/unit/adapters/postgres/test_away.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
 PRUNING = "tests/unit/core/test_pruning.py"
 
@@ -409,7 +411,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "serve entries whose checksum is wrong",
-        "jidoka/adapters/sqlite_read.py",
+        "jidoka/core/chains.py",
         '            raise broken(session_id, seq, seq, "its checksum is wrong")',
         "            pass",
         ("tests/unit/adapters/test_sqlite_damage.py", f"{PROOF}/test_flipped_bits.py"),
@@ -462,5 +464,33 @@ SABOTAGES = (
         "        if self.is_stopped:\n            raise",
         "        if False:\n            raise",
         ("tests/unit/testing",),
+    ),
+    Sabotage(
+        "let an older writer write to PostgreSQL",
+        "jidoka/adapters/postgres_statements.py",
+        " and s.epoch = g.epoch_before",
+        "",
+        (f"{SHARING}::test_a_writer_that_another_store_has_fenced_is_refused",),
+    ),
+    Sabotage(
+        "commit a key twice to PostgreSQL",
+        "jidoka/adapters/postgres_statements.py",
+        " and s.arrival not in (select arrival from taken)",
+        "",
+        (f"{STORE}::TestEveryStore::test_a_key_that_is_there_is_answered_with_its_entry",),
+    ),
+    Sabotage(
+        "refuse because of what is remembered",
+        "jidoka/adapters/postgres_write.py",
+        "if job.work.session_id in seen:",
+        "if job is not None:",
+        (f"{SHARING}::test_what_another_store_has_written_is_followed_on",),
+    ),
+    Sabotage(
+        "wait for a silent server",
+        "jidoka/adapters/postgres_link.py",
+        "            _shut_down(self._connection)\n",
+        "",
+        (f"{AWAY}::test_a_server_that_is_away_is_told_in_time_and_found_again",),
     ),
 )
