@@ -268,3 +268,33 @@ async def test_a_damaged_session_is_refused_and_the_house_says_so(path: Path) ->
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "jidoka.db"
+
+
+async def test_a_backup_that_is_cut_short_is_never_taken_for_a_shorter_one(path: Path, tmp_path: Path) -> None:
+    await made(path)
+    whole, dice = path.read_bytes(), random.Random(3)
+    lengths = sorted({*dice.sample(range(len(whole)), 60), *range(0, len(whole), 8192), len(whole) - 1})
+    refused = 0
+
+    for number, length in enumerate(lengths):
+        backup = tmp_path / f"backup-{number}.db"
+        backup.write_bytes(whole[:length])
+        refused += await is_refused(backup)
+
+    # The last page is an empty one: without its end everything is there.
+    assert refused >= len(lengths) * 0.8
+
+
+async def is_refused(backup: Path) -> bool:
+    """Whether looking at it says that something is wrong. If it does not, everything is there."""
+    store = SQLiteStore(backup, read_only=True)
+    try:
+        await store.open()
+        found, _ = await store.examine()
+        if not found:
+            assert [await store.read(session_id) for session_id in (A, B)] == [JOURNAL, JOURNAL]
+        return bool(found)
+    except JidokaError:
+        return True
+    finally:
+        await close_damaged(store)
