@@ -10,7 +10,7 @@ SUITE := $(VENV)/pykka-suite/.unpacked
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench replay format layers coverage mutants clean moved postgres
+.PHONY: help ready demo test check bench replay format layers coverage mutants clean moved postgres
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -19,7 +19,9 @@ help: ## this list
 demo: $(READY) ## a session, a crash and a recovery, in a few seconds
 	@$(VENV)/bin/jidoka demo $(ARGS)
 
-test: $(READY) $(SUITE) postgres ## all tests; needs nothing running
+ready: $(READY) $(SUITE) postgres ## whatever the tests need
+
+test: ready ## all tests; needs nothing running
 	@$(PY) -m pytest -q $(ARGS)
 
 check: $(READY) ## style, types, floors, and the code in the README
@@ -43,7 +45,7 @@ format: $(READY) ## put imports and layout in order
 layers: $(READY) ## who may import whom
 	@$(VENV)/bin/lint-imports --no-logo
 
-coverage: $(READY) $(SUITE) postgres ## all tests, with the lines they miss; below 90 % fails
+coverage: ready ## all tests, with the lines they miss; below 90 % fails
 	@$(PY) -m coverage run -m pytest -q $(ARGS)
 	@$(PY) -m coverage report
 
