@@ -197,6 +197,45 @@ def test_what_was_exported_is_imported(url: str, tmp_path: Path) -> None:
     assert [message["content"] for message in said] == [f"session_b/{turn}" for turn in range(5)]
 
 
+def test_a_session_leaves_and_comes_back_as_a_file_of_seed_001(url: str, tmp_path: Path) -> None:
+    file, again = tmp_path / "session_b.json", f"sqlite:///{tmp_path / 'again.db'}"
+
+    exported = run_program(
+        "sessions", "export", "session_b", "--store", url, "--format", "seed001", "-o", str(file), "--json"
+    )
+    imported = run_program("sessions", "import", str(file), "--store", again, "--json")
+    shown = run_program("sessions", "show", "session_b", "--store", again, "--json")
+
+    assert said_by(exported) == {"session_id": "session_b", "file": str(file), "entries": 7}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert said_by(imported) == {"imported": [{"file": str(file), "session_id": "session_b"}]}
+    found = said_by(shown)
+    assert [(message["role"], message["content"]) for message in found["messages"]] == [
+        ("user", f"session_b/{turn}") for turn in range(5)
+    ]
+    assert found["info"]["metadata"] == {"number": 1, "name": "session_b", "cycle_count": 0}
+    assert run_program("verify", again).status == 0
+
+
+def test_a_file_that_seed_001_has_saved_itself_is_imported(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "grüße"}, {"role": "assistant", "content": [{"type": "text", "text": "hello"}]}]
+    saved = {
+        "session_id": "seed-session-1",
+        "conversation_history": said,
+        "metadata": {"cycle_count": 42},
+        "saved_at": "2026-01-05T12:00:00",
+    }
+    file, store = tmp_path / "seed-session-1.json", f"sqlite:///{tmp_path / 'new.db'}"
+    file.write_text(json.dumps(saved, indent=2, ensure_ascii=False), encoding="utf-8")
+
+    ended = run_program("sessions", "import", str(file), "--store", store)
+    back = said_by(run_program("sessions", "export", "seed-session-1", "--store", store, "--format", "seed001"))
+
+    assert (ended.status, ended.stderr) == (0, "")
+    assert back["conversation_history"] == said
+    assert back["metadata"]["cycle_count"] == 42
+
+
 def test_an_id_that_is_taken_is_not_touched(url: str, tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     jidoka("sessions", "export", "session_a", "--store", url, "-o", str(file))
