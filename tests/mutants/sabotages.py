@@ -20,9 +20,8 @@ HOUSEKEEPING = f"{STORIES}/test_housekeeping.py"
 FILES = "tests/unit/adapters/test_session_files.py"
 DOCUMENTS = "tests/unit/core/test_documents.py"
 SHARING = "tests/unit/adapters/postgres/test_sharing.py"
-AWAY = "tests/unit/adapters/postgres/test_away.py"
+POSTGRES_AWAY = "tests/unit/adapters/postgres/test_away.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
-PRUNING = "tests/unit/core/test_pruning.py"
 
 
 class Sabotage(NamedTuple):
@@ -491,6 +490,6 @@ SABOTAGES = (
         "jidoka/adapters/postgres_link.py",
         "            _shut_down(self._connection)\n",
         "",
-        (f"{AWAY}::test_a_server_that_is_away_is_told_in_time_and_found_again",),
+        (f"{POSTGRES_AWAY}::test_a_server_that_is_away_is_told_in_time_and_found_again",),
     ),
 )
