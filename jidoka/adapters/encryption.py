@@ -111,6 +111,9 @@ class MasterKeys:
             raise broken(session_id, None, None, "there is no key for it")
         return self._wrapped(key)
 
+    def anew(self) -> MasterKeys:
+        return MasterKeys(list(self._keys.values()))
+
     def _wrapped(self, key: bytes) -> bytes:
         from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 

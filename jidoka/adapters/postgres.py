@@ -28,7 +28,7 @@ from jidoka.core.errors import InvalidMessage, StoreUnavailable
 from jidoka.core.heads import Head
 from jidoka.core.status import SessionStatus
 from jidoka.core.views import Damage
-from jidoka.ports.sealing import Keyring
+from jidoka.ports.sealing import Keyring, encrypted
 from jidoka.ports.store import Statuses
 
 LIMIT: Final = 4.5
@@ -87,6 +87,11 @@ class PostgresStore:
 
     def __repr__(self) -> str:
         return f"<PostgresStore {shown(self._dsn)}>"
+
+    @property
+    def keyring(self) -> Keyring:
+        """What it is encrypted with."""
+        return self._sight.keyring
 
     # --- opening and closing ----------------------------------------------------------------------
 
@@ -196,6 +201,7 @@ class PostgresStore:
         The answer is where to go on; None after the last. Others go on meanwhile, and it may be stopped at any time
         and begun again.
         """
+        encrypted(self)
         return await self._read(reads.rotate, after, limit)
 
     # --- the threads ------------------------------------------------------------------------------

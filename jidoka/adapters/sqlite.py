@@ -30,7 +30,7 @@ from jidoka.core.errors import InvalidMessage, StoreUnavailable
 from jidoka.core.heads import Head
 from jidoka.core.status import SessionStatus
 from jidoka.core.views import Damage
-from jidoka.ports.sealing import Keyring
+from jidoka.ports.sealing import Keyring, encrypted
 from jidoka.ports.store import Statuses
 
 READERS: Final = 2
@@ -103,7 +103,12 @@ class SQLiteStore:
 
     def beside(self, path: Path) -> SQLiteStore:
         """Another file that can be read with what this one is read with: a copy of it."""
-        return SQLiteStore(path, read_only=True, keyring=self._sight.keyring)
+        return SQLiteStore(path, read_only=True, keyring=self.keyring)
+
+    @property
+    def keyring(self) -> Keyring:
+        """What it is encrypted with."""
+        return self._sight.keyring
 
     # --- opening and closing ----------------------------------------------------------------------
 
@@ -206,6 +211,7 @@ class SQLiteStore:
         The answer is where to go on; None after the last. Then whatever is read needs the newest key only. Others go
         on meanwhile, and it may be stopped at any time and begun again.
         """
+        encrypted(self)
         return await self._write(ask.Run(lambda connection: rotated(connection, self._sight, after, limit)))
 
     # --- the threads ------------------------------------------------------------------------------

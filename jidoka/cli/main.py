@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for command in (stores.verify, stores.backup, stores.restore):
+for command in (stores.verify, stores.backup, stores.restore, stores.rotate):
     app.command()(command)
 app.add_typer(sessions.app, name="sessions")
 

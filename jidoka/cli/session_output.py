@@ -103,7 +103,7 @@ def imported(sessions: Sequence[dict[str, str]], as_json: bool) -> None:
 
 
 def done(text: str, facts: dict[str, Any], as_json: bool) -> None:
-    """What has been done, to one session."""
+    """What has been done, in one line."""
     if as_json:
         print(json.dumps(facts))
     else:

@@ -1,4 +1,4 @@
-"""`jidoka verify`, `backup` and `restore`: stores as a whole."""
+"""`jidoka verify`, `backup`, `restore` and `rotate`: stores as a whole."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rich.table import Table
 from jidoka.cli.output import AsJson, HowFar, carry_out, complain, out, print_table
 from jidoka.cli.places import for_reading, for_writing, opened
 from jidoka.cli.screen import plain
+from jidoka.cli.session_output import done
 from jidoka.core.documents import parse_document
 from jidoka.core.errors import CorruptRecord, InvalidMessage
 from jidoka.core.views import Damage
+from jidoka.ports.sealing import encrypted
 
 if TYPE_CHECKING:
     from jidoka.adapters.copying import Copied
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 Counted = tuple[int, list[Damage]]
 """How many sessions there are, and what is wrong with them."""
 
+# Sessions whose keys are wrapped anew in one commit.
+PAGE: Final = 100
 _ENTRY: Final = re.compile(r"entry (\d+)")
 
 
@@ -56,6 +60,20 @@ def restore(
     if damages:
         complain(f"{file} is damaged, and nothing was restored")
     _tell("in the backup" if damages else "restored", sessions, damages, as_json)
+
+
+def rotate(
+    store: Annotated[
+        str, typer.Argument(help="The URL with the keys, the newest first: …?key=env:NAME, or file:PATH.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Wrap the keys of all sessions of STORE with its newest master key, so that the others can be taken away.
+
+    It may be ended at any time, and run again. No other process may be writing to a SQLite file meanwhile.
+    """
+    sessions = carry_out(lambda: _rotated(store, hidden=as_json), as_json)
+    done(f"{_counted(sessions)}: wrapped with the newest master key", {"sessions": sessions}, as_json)
 
 
 # --- what they do ---------------------------------------------------------------------------------
@@ -103,6 +121,17 @@ async def _restored(file: str, place: str, *, hidden: bool) -> Counted:
     return sessions, damages
 
 
+async def _rotated(place: str, *, hidden: bool) -> int:
+    async with opened(for_writing(place)) as store:
+        keys, sessions = encrypted(store), sum((await store.count()).values())
+        with HowFar("keys wrapped anew", sessions, hidden=hidden) as bar:
+            after: int | None = 0
+            while after is not None:
+                after = await keys.rotate(after=after, limit=PAGE)
+                bar.advance(PAGE)
+    return sessions
+
+
 # --- documents ------------------------------------------------------------------------------------
 
 
@@ -142,11 +171,14 @@ def _tell(what: str, sessions: int, damages: list[Damage], as_json: bool, **more
     if as_json:
         print(json.dumps({"sessions": sessions, "damaged": [damage.model_dump() for damage in damages], **more}))
     else:
-        noun = "session" if sessions == 1 else "sessions"
-        out.print(f"{sessions:,} {noun} {what}", style="red" if damages else "green", highlight=False)
+        out.print(f"{_counted(sessions)} {what}", style="red" if damages else "green", highlight=False)
         if damages:
             print_table(_table(damages))
     raise typer.Exit(1 if damages else 0)
+
+
+def _counted(sessions: int) -> str:
+    return f"{sessions:,} {'session' if sessions == 1 else 'sessions'}"
 
 
 def _table(damages: list[Damage]) -> Table:

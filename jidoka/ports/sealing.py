@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from jidoka.core.errors import StoreUnavailable
+from jidoka.core.errors import InvalidMessage, StoreUnavailable
 
 
 class Seal(Protocol):
@@ -52,6 +52,29 @@ class Keyring(Protocol):
         """The same key, wrapped as it would be today. Raises CorruptRecord."""
         ...
 
+    def anew(self) -> Keyring:
+        """The same master keys, for another store, which has a secret of its own."""
+        ...
+
+
+@runtime_checkable
+class Encryptable(Protocol):
+    """A store that may be encrypted."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """What it is encrypted with."""
+        ...
+
+    async def rotate(self, *, after: int = 0, limit: int = 100) -> int | None:
+        """Wrap the keys of the *limit* sessions that arrived next after *after* with the newest master key.
+
+        The answer is where to go on; None after the last. Others go on meanwhile, and it may be stopped at any time
+        and begun again. Raises InvalidMessage where nothing is encrypted, CorruptRecord for a session to which none
+        of the keys belongs.
+        """
+        ...
+
 
 class Open:
     """No encryption: the seal, and the keyring, of stores that hide nothing."""
@@ -78,3 +101,23 @@ class Open:
 
     def wrapped_anew(self, session_id: str, wrapped: bytes) -> bytes:
         return wrapped
+
+    def anew(self) -> Keyring:
+        return self
+
+
+def keyring_of(store: object) -> Keyring:
+    """What *store* is encrypted with."""
+    return store.keyring if isinstance(store, Encryptable) else Open()
+
+
+def is_encrypted(store: object) -> bool:
+    """Whether nothing can be read in it without a key."""
+    return bool(keyring_of(store).mark)
+
+
+def encrypted(store: object) -> Encryptable:
+    """*store*, which has keys to rotate. Raises InvalidMessage where it has none."""
+    if not isinstance(store, Encryptable) or not store.keyring.mark:
+        raise InvalidMessage("the store is not encrypted: there are no keys to rotate", field="store")
+    return store

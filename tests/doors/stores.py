@@ -17,9 +17,9 @@ from jidoka.ports.store import Store
 IDS = ("session_a", "session_b", "session_c")
 
 
-def fill(path: Path, ids: tuple[str, ...] = IDS, messages: int = 5) -> str:
+def fill(path: Path, ids: tuple[str, ...] = IDS, messages: int = 5, *, query: str = "") -> str:
     """A store with a session for each of *ids*; its URL."""
-    url = f"sqlite:///{path}"
+    url = f"sqlite:///{path}{query}"
 
     async def work() -> None:
         async with Client(url) as client:

@@ -204,7 +204,7 @@ def test_a_session_leaves_and_comes_back_as_a_file_of_seed_001(url: str, tmp_pat
         "sessions", "export", "session_b", "--store", url, "--format", "seed001", "-o", str(file), "--json"
     )
     imported = run_program("sessions", "import", str(file), "--store", again, "--json")
-    shown = run_program("sessions", "show", "session_b", "--store", again, "--json")
+    shown = jidoka("sessions", "show", "session_b", "--store", again, "--json")
 
     assert said_by(exported) == {"session_id": "session_b", "file": str(file), "entries": 7}
     assert file.stat().st_mode & 0o777 == 0o600
@@ -214,7 +214,7 @@ def test_a_session_leaves_and_comes_back_as_a_file_of_seed_001(url: str, tmp_pat
         ("user", f"session_b/{turn}") for turn in range(5)
     ]
     assert found["info"]["metadata"] == {"number": 1, "name": "session_b", "cycle_count": 0}
-    assert run_program("verify", again).status == 0
+    assert jidoka("verify", again).status == 0
 
 
 def test_a_file_that_seed_001_has_saved_itself_is_imported(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_file_that_seed_001_has_saved_itself_is_imported(tmp_path: Path) -> No
     file.write_text(json.dumps(saved, indent=2, ensure_ascii=False), encoding="utf-8")
 
     ended = run_program("sessions", "import", str(file), "--store", store)
-    back = said_by(run_program("sessions", "export", "seed-session-1", "--store", store, "--format", "seed001"))
+    back = said_by(jidoka("sessions", "export", "seed-session-1", "--store", store, "--format", "seed001"))
 
     assert (ended.status, ended.stderr) == (0, "")
     assert back["conversation_history"] == said

@@ -267,3 +267,11 @@ async def test_a_url_names_the_key(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert CANARY.encode() not in path.read_bytes()
     async with Client(f"sqlite:///{path}?key=env:THE_KEY") as client:
         assert [message.content for message in await client.session(session.id).get_history()] == [f"{CANARY}!"] * 2
+
+
+async def test_there_is_nothing_to_rotate_in_a_store_that_is_not_encrypted(path: Path) -> None:
+    async with opened(path) as store:
+        await store.append(A, birth(), expected_seq=0)
+
+        with pytest.raises(InvalidMessage, match="not encrypted"):
+            await store.rotate()
