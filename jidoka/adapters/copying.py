@@ -83,12 +83,17 @@ async def restore_sessions(source: Store, target: Store, *, progress: Progress =
         raise InvalidMessage("the store has sessions already; a backup is restored into an empty one", field="store")
     try:
         copied = await copy_sessions(source, target, progress=progress)
-        for damage in copied.damages:
-            raise CorruptRecord(damage.text, session_id=damage.session_id, place="backup")
+        refuse_damaged(copied)
     except Exception:
         await _empty(target)
         raise
     return copied.sessions
+
+
+def refuse_damaged(copied: Copied) -> None:
+    """Raises CorruptRecord where something of a backup was left out."""
+    for damage in copied.damages:
+        raise CorruptRecord(damage.text, session_id=damage.session_id, place="backup")
 
 
 async def _empty(store: Store) -> None:

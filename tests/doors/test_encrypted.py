@@ -1,4 +1,4 @@
-"""Encrypted stores on the command line: keys are rotated."""
+"""Encrypted stores on the command line: keys are rotated, and backups stay encrypted."""
 
 import json
 import signal
@@ -16,6 +16,8 @@ from tests.doors.writers import writing_to
 OLD, NEW = (b64encode(key * 32).decode() for key in (b"o", b"n"))
 KEYS = {"OLD_KEY": OLD, "NEW_KEY": NEW, "BOTH_KEYS": f"{NEW}\n{OLD}"}
 IDS = tuple(f"session_{number:03}" for number in range(250))
+# Of what `fill` and the other process have written.
+SECRETS = {"session_a/0", "owner-0", "message 1"}
 
 # Runs a command that gets a signal in the middle of the second page of its rotation.
 _STOPPED = """
@@ -147,3 +149,59 @@ def test_a_file_that_another_process_writes_to_is_left_to_it(path: Path) -> None
 
     assert ended.status == 1
     assert "open for writing in another process" in ended.stderr
+
+
+# --- backup and restore -----------------------------------------------------------------------------
+
+
+def in_the_clear(directory: Path) -> set[str]:
+    """What of that which was said to the sessions can be read in any file."""
+    files = [file.read_bytes() for file in directory.iterdir()]
+    return {secret for secret in SECRETS if any(secret.encode() in file for file in files)}
+
+
+def test_a_backup_and_the_store_that_is_made_of_it_stay_encrypted(path: Path, tmp_path: Path) -> None:
+    url, copy, again = fill(path, query="?key=env:OLD_KEY"), tmp_path / "backup.db", tmp_path / "again.db"
+
+    with writing_to(url):
+        backed_up = run_program("backup", url, str(copy), "--json")
+        found = in_the_clear(tmp_path)
+    restored = run_program("restore", encrypted(copy, "OLD_KEY"), encrypted(again, "OLD_KEY"), "--json")
+
+    assert (backed_up.status, restored.status) == (0, 0)
+    assert found == in_the_clear(tmp_path) == set()
+    assert {file.name for file in tmp_path.iterdir()} >= {"jidoka.db", "backup.db", "again.db"}
+    for file in (copy, again):
+        assert opens_with(file, "OLD_KEY")
+        assert not opens_with(file, "NEW_KEY")
+        assert jidoka("verify", str(file)).status == 1
+    said = said_by(jidoka("sessions", "show", "session_a", "--store", encrypted(again, "OLD_KEY"), "--json"))
+    assert all(message["content"].startswith("message ") for message in said["messages"])
+
+
+def test_the_search_would_have_found_it(path: Path, tmp_path: Path) -> None:
+    with writing_to(fill(path)):
+        assert in_the_clear(tmp_path) == SECRETS
+
+
+@pytest.mark.parametrize("query", ["", "?key=env:NEW_KEY"])
+def test_a_backup_is_restored_with_its_key_and_no_other(path: Path, tmp_path: Path, query: str) -> None:
+    copy, again = tmp_path / "backup.db", tmp_path / "again.db"
+    jidoka("backup", fill(path, query="?key=env:OLD_KEY"), str(copy))
+
+    ended = jidoka("restore", encrypted(copy, "OLD_KEY"), f"sqlite:///{again}{query}")
+
+    assert ended.status in {1, 2}
+    assert "encrypted" in ended.stderr
+    assert not again.exists()
+
+
+def test_a_store_is_encrypted_by_way_of_its_backup(path: Path, tmp_path: Path) -> None:
+    copy, again = tmp_path / "backup.db", tmp_path / "new" / "again.db"
+    jidoka("backup", fill(path), str(copy))
+
+    ended = jidoka("restore", str(copy), encrypted(again, "NEW_KEY"))
+
+    assert ended == (0, "3 sessions restored\n", "")
+    assert in_the_clear(again.parent) == set()
+    assert opens_with(again, "NEW_KEY")

@@ -247,8 +247,8 @@ async def test_an_encrypted_store_is_backed_up_and_restored_with_its_key(
     backup = backup_of(store, tmp_path / "backup.db")
     await backup.open()
 
-    for query in ("", "?key=env:OTHER_KEY"):
-        with pytest.raises(StoreUnavailable):
+    for query, refusal in {"": InvalidMessage, "?key=env:OTHER_KEY": StoreUnavailable}.items():
+        with pytest.raises(refusal, match="encrypted"):
             await restore(backup, SQLiteStore.from_url(f"sqlite:///{tmp_path}/again.db{query}"))
         assert not (tmp_path / "again.db").exists()
     again = SQLiteStore.from_url(f"sqlite:///{tmp_path}/again.db?key=env:BACKUP_KEY")
@@ -259,3 +259,39 @@ async def test_an_encrypted_store_is_backed_up_and_restored_with_its_key(
     assert await journals(again) == await journals(source)
     for opened in (again, backup, store):
         await opened.close()
+
+
+async def test_a_backup_that_was_not_encrypted_is_restored_to_a_store_that_is(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_KEY", b64encode(b"a" * 32).decode())
+    await back_up(source, tmp_path / "backup.db")
+    backup = SQLiteStore(tmp_path / "backup.db", read_only=True)
+    await backup.open()
+    target = SQLiteStore.from_url(f"sqlite:///{tmp_path}/again.db?key=env:BACKUP_KEY")
+
+    assert await restore(backup, target) == 3
+
+    await target.open()
+    assert await journals(target) == await journals(source)
+    assert await examine_all(target) == []
+    for opened in (target, backup):
+        await opened.close()
+    with pytest.raises(StoreUnavailable, match="encrypted"):
+        await SQLiteStore(tmp_path / "again.db").open()
+
+
+async def test_an_encrypted_backup_is_not_restored_into_an_empty_store_that_is_not(
+    source: Store, tmp_path: Path, sqlite: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_KEY", b64encode(b"a" * 32).decode())
+    store = SQLiteStore.from_url(f"sqlite:///{tmp_path}/encrypted.db?key=env:BACKUP_KEY")
+    await store.open()
+    await copy_sessions(source, store)
+
+    for target in (MemoryStore(), SQLiteStore(sqlite.path)):
+        with pytest.raises(InvalidMessage, match="would not be"):
+            await restore(store, target)
+
+    assert await is_empty(sqlite)
+    await store.close()

@@ -2,19 +2,26 @@
 
 import base64
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
 
+from jidoka.adapters.backups import back_up, backup_of
 from jidoka.adapters.encryption import MasterKeys
 from jidoka.adapters.postgres import PostgresStore
-from jidoka.core.errors import DuplicateKey, StoreUnavailable
+from jidoka.adapters.sqlite import SQLiteStore
+from jidoka.core.errors import DuplicateKey, InvalidMessage, StoreUnavailable
+from jidoka.ports.store import Store
 from jidoka.testing.entries import A, B, birth, message_entry, metadata_entry, visited
 from jidoka.wiring import store_for
 from tests.servers.postgres import Postgres
 from tests.unit.adapters.postgres.kit import opened
 
 OLD, NEW = b"o" * 32, b"n" * 32
+CANARY = "canary-5d1e"
 
 
 def keys(*masters: bytes) -> MasterKeys:
@@ -92,3 +99,35 @@ async def test_a_url_names_the_key(monkeypatch: pytest.MonkeyPatch, postgres_dsn
         await store.close()
     with pytest.raises(StoreUnavailable, match="encrypted"):
         await store_for(postgres_dsn).open()
+
+
+async def test_a_backup_is_encrypted_with_the_same_master_keys(postgres_dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "backup.db"
+    async with opened(postgres_dsn, keyring=keys(OLD)) as store:
+        entries = [*birth(owner="ada", metadata={"project": CANARY}), message_entry(3, CANARY, key=CANARY)]
+        await store.append(A, entries, expected_seq=0)
+
+        assert (await back_up(store, file)).sessions == 1
+
+        async with opened_file(backup_of(store, file)) as copy:
+            assert await copy.read(A) == entries
+            assert await visited(copy, limit=5, owner="ada") == [A]
+        # What the store itself looks up is hidden with a secret of its own, as before.
+        assert await visited(store, limit=5, owner="ada") == [A]
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.db"]
+    assert CANARY.encode() not in file.read_bytes()
+    with pytest.raises(StoreUnavailable, match="encrypted"):
+        await SQLiteStore(file, read_only=True).open()
+
+
+@asynccontextmanager
+async def opened_file(store: Store) -> AsyncGenerator[Store]:
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_there_is_nothing_to_rotate_without_a_key(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn) as store:
+        with pytest.raises(InvalidMessage, match="not encrypted"):
+            await store.rotate()
