@@ -22,6 +22,7 @@ DOCUMENTS = "tests/unit/core/test_documents.py"
 SHARING = "tests/unit/adapters/postgres/test_sharing.py"
 POSTGRES_AWAY = "tests/unit/adapters/postgres/test_away.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
+KEYS = "tests/doors/test_encrypted.py"
 
 
 class Sabotage(NamedTuple):
@@ -491,5 +492,40 @@ SABOTAGES = (
         "            _shut_down(self._connection)\n",
         "",
         (f"{POSTGRES_AWAY}::test_a_server_that_is_away_is_told_in_time_and_found_again",),
+    ),
+    Sabotage(
+        "leave keys wrapped as they were",
+        "jidoka/adapters/sqlite_rotate.py",
+        "        if wrapped is not None and not wrapped.startswith(keyring.mark):",
+        "        if False:",
+        (f"{KEYS}::test_after_a_rotation_the_old_key_can_be_taken_away",),
+    ),
+    Sabotage(
+        "end a rotation after its first page",
+        "jidoka/cli/stores.py",
+        "            while after is not None:\n                after = await keys.rotate(",
+        "            for after in (0,):\n                after = await keys.rotate(",
+        (f"{KEYS}::test_a_rotation_that_was_stopped_is_run_again",),
+    ),
+    Sabotage(
+        "back up in the clear what is encrypted",
+        "jidoka/adapters/backups.py",
+        "Path(place), keyring_of(source).anew(), progress)",
+        "Path(place), keyring_of(None), progress)",
+        ("tests/unit/adapters/postgres/test_keys.py::test_a_backup_is_encrypted_with_the_same_master_keys",),
+    ),
+    Sabotage(
+        "share a keyring between two stores",
+        "jidoka/adapters/encryption.py",
+        "        return MasterKeys(list(self._keys.values()))",
+        "        return self",
+        ("tests/unit/adapters/postgres/test_keys.py::test_a_backup_is_encrypted_with_the_same_master_keys",),
+    ),
+    Sabotage(
+        "restore in the clear what is encrypted",
+        "jidoka/adapters/backups.py",
+        "    if is_encrypted(backup) and not is_encrypted(target):",
+        "    if False:",
+        ("tests/unit/adapters/test_copying.py",),
     ),
 )
