@@ -32,6 +32,8 @@ class Usage(Record):
 
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
+    cached_tokens: int | None = Field(default=None, ge=0)
+    """Those of the input that the provider had in its cache, if it says."""
     cost: float | None = Field(default=None, ge=0)
 
     @property
@@ -41,9 +43,11 @@ class Usage(Record):
 
     def __add__(self, other: Usage) -> Usage:
         cost = None if self.cost is None and other.cost is None else (self.cost or 0) + (other.cost or 0)
+        cached = (self.cached_tokens, other.cached_tokens)
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=None if cached == (None, None) else sum(known or 0 for known in cached),
             cost=cost,
         )
 

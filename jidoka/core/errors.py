@@ -74,13 +74,14 @@ class InvalidTransition(Refused, ValueError):
 
 
 class ModelNotFound(Refused, LookupError):
-    """No model goes by that name."""
+    """No model goes by that name, or it cannot be had here: then `hint` says what to do. `known` has the nearest."""
 
-    def __init__(self, model: str, *, known: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: str, *, known: tuple[str, ...] = (), hint: str | None = None) -> None:
         names = f"; there are: {', '.join(known)}" if known else ""
-        super().__init__(f"no model is called {model!r}{names}")
+        super().__init__(f"no model is called {model!r}{names}" if hint is None else f"model {model!r}: {hint}")
         self.model = model
         self.known = known
+        self.hint = hint
 
 
 # --- the session ------------------------------------------------------------------------------
@@ -175,15 +176,28 @@ class TurnCancelled(Unavailable):
 
 
 class TurnFailed(Unavailable):
-    """The model, or a tool, did not make it. Nothing of the turn is in the history."""
+    """The model, or a tool, did not make it. Nothing of the turn is in the history.
+
+    Where a provider's model failed, `reason` is one stable word for why (notes/features/models.md), and `retry_after`
+    the seconds after which to try again, if it said.
+    """
 
     def __init__(
-        self, text: str, *, session_id: str | None = None, turn_id: str | None = None, error: str | None = None
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        turn_id: str | None = None,
+        error: str | None = None,
+        reason: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(text)
         self.error = text if error is None else error
         self.session_id = session_id
         self.turn_id = turn_id
+        self.reason = reason
+        self.retry_after = retry_after
 
 
 # --- the store --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any, Final
 
 from pydantic import Field, field_validator, model_validator
@@ -12,8 +13,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from jidoka.core import checks
 from jidoka.core.config import Interrupted, SessionConfig, Strategy
 from jidoka.core.document_parts import id_or_none
+from jidoka.core.endpoints import ENDPOINT_NAME, Endpoint, ModelLimits
 
 _DEFAULTS = SessionConfig()
+_LIMITS = ModelLimits()
 
 SEED_001: Final = ("max_context_tokens", "context_prune_threshold", "session_id", "enable_long_context")
 """The settings of seed 001. They are read from its names as well: the same without `JIDOKA_`."""
@@ -25,7 +28,8 @@ class Settings(BaseSettings):
     Those of seed 001 are read from its own names where nothing of ours is said: `MAX_CONTEXT_TOKENS` and so on.
     """
 
-    model_config = SettingsConfigDict(env_prefix="JIDOKA_", frozen=True, extra="forbid")
+    # Bad input is not quoted: it may be a key.
+    model_config = SettingsConfigDict(env_prefix="JIDOKA_", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_sessions: int = Field(default=100_000, ge=1)
     """Running ones. Suspended and ended sessions do not count."""
@@ -48,6 +52,19 @@ class Settings(BaseSettings):
     stale_grace: float = Field(default=60.0, ge=0, le=86_400)
     """So much longer than `suspend_after` nobody may have used a session before others suspend it."""
 
+    llm_endpoints: dict[str, Endpoint] = Field(default_factory=dict)
+    """Providers' addresses and keys, by the name that models have before the colon. In the environment: JSON."""
+    # What these mean is said at ModelLimits.
+    llm_attempts: int = Field(default=_LIMITS.attempts, ge=1, le=100)
+    llm_retry_first: float = Field(default=_LIMITS.retry_first, ge=0, allow_inf_nan=False)
+    llm_retry_wait: float = Field(default=_LIMITS.retry_wait, ge=0, allow_inf_nan=False)
+    llm_silence: float = Field(default=_LIMITS.silence, gt=0, allow_inf_nan=False)
+    llm_deadline: float = Field(default=_LIMITS.deadline, gt=0, allow_inf_nan=False)
+    llm_answer: int = Field(default=_LIMITS.answer, ge=1, le=checks.MAX_CONTENT)
+    llm_chunk: int = Field(default=_LIMITS.chunk, ge=1)
+    llm_failures: int = Field(default=_LIMITS.failures, ge=1)
+    llm_pause: float = Field(default=_LIMITS.pause, ge=0, allow_inf_nan=False)
+
     strategy: Strategy = _DEFAULTS.strategy
     max_restarts: int = _DEFAULTS.max_restarts
     within: float = _DEFAULTS.within
@@ -64,6 +81,13 @@ class Settings(BaseSettings):
     def _session_id_is_one(cls, value: str | None) -> str | None:
         return None if value is None else checks.session_id(value)
 
+    @field_validator("llm_endpoints")
+    @classmethod
+    def _endpoints_have_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
+        if not all(ENDPOINT_NAME.fullmatch(name) for name in value):
+            raise ValueError("an endpoint's name has small letters, digits and -, a letter first, 32 at most")
+        return value
+
     @model_validator(mode="after")
     def _session_defaults_are_sound(self) -> Settings:
         self.session_defaults()
@@ -73,6 +97,11 @@ class Settings(BaseSettings):
         """What a session has that says nothing else."""
         names: dict[str, Any] = {name: getattr(self, name) for name in _DEFAULTS.as_dict()}
         return SessionConfig(**names)
+
+    def model_limits(self) -> ModelLimits:
+        """How much patience providers' models meet with: the settings that begin with `llm_`."""
+        names: dict[str, Any] = {field.name: getattr(self, f"llm_{field.name}") for field in fields(ModelLimits)}
+        return ModelLimits(**names)
 
     @classmethod
     def settings_customise_sources(
