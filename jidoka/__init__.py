@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jidoka.actors.errors import MailboxFull as MailboxFull
     from jidoka.adapters.echo import EchoModel as EchoModel
     from jidoka.adapters.memory import MemoryStore as MemoryStore
+    from jidoka.adapters.pydantic_ai import PydanticAIModel as PydanticAIModel
     from jidoka.client import Client as Client
     from jidoka.core.chunks import Chunk as Chunk
     from jidoka.core.chunks import LLMConfig as LLMConfig
@@ -70,6 +71,7 @@ _NAMES = {
     "jidoka.actors.errors": "ActorDead ActorRestarted CallTimeout ChildStartError InvalidChildSpec MailboxFull",
     "jidoka.adapters.echo": "EchoModel",
     "jidoka.adapters.memory": "MemoryStore",
+    "jidoka.adapters.pydantic_ai": "PydanticAIModel",
     "jidoka.client": "Client",
     "jidoka.core.chunks": "Chunk LLMConfig ToolCall ToolResult Usage",
     "jidoka.core.errors": (

@@ -10,7 +10,7 @@ from jidoka.actors.errors import InvalidChildSpec
 from jidoka.births import give_birth, import_of
 from jidoka.core import checks
 from jidoka.core.config import SUPERVISION
-from jidoka.core.errors import InvalidMessage, JidokaError, ModelNotFound
+from jidoka.core.errors import InvalidMessage, JidokaError
 from jidoka.core.frozen import frozen
 from jidoka.core.messages import SessionInfo
 from jidoka.core.pages import Page
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from jidoka.ports.world import World
     from jidoka.sessions.house import House
 
-DEFAULT_MODEL = "echo"
 # What most sessions are created with: one dict for all of them, which nobody can change.
 NOTHING_SPECIAL = frozen({"owner": None, "metadata": {}, "llm_config": {}, "config": {}})
 
@@ -153,9 +152,7 @@ class Client:
 
     def _checked_llm(self, llm_config: dict[str, Any]) -> dict[str, Any]:
         llm_config = checks.json_object(llm_config, field="llm_config")
-        model = llm_config.get("model", DEFAULT_MODEL)
-        if not isinstance(model, str) or model not in self.house.models:
-            raise ModelNotFound(str(model), known=tuple(self.house.models))
+        self.house.models.check(llm_config)
         ContextPolicy.of(llm_config.get("context"))
         Rules.of(llm_config.get("rules"))
         return llm_config

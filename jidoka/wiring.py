@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.system import ActorSystem
-from jidoka.adapters.echo import EchoModel
 from jidoka.adapters.memory import MemoryStore
+from jidoka.adapters.model_names import ModelNames
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.filecache import FileCache
 from jidoka.hub.hub import EventHub
@@ -59,13 +59,17 @@ async def open_house(
         system = ActorSystem(world=world)
         hub = EventHub(opened, system.world)
         stack.callback(hub.close)
+        names = ModelNames(
+            models or {}, endpoints=settings.llm_endpoints, limits=settings.model_limits(), world=system.world
+        )
+        stack.push_async_callback(names.aclose)
         await stack.enter_async_context(system)
         house = House(
             system=system,
             world=system.world,
             store=opened,
             hub=hub,
-            models={"echo": EchoModel(), **(models or {})},
+            models=names,
             defaults=settings.session_defaults(),
             files=FileCache(session_items=settings.file_cache_items, session_bytes=settings.file_cache_bytes),
             max_sessions=settings.max_sessions,

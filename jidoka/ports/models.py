@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 from jidoka.core.chunks import Chunk, LLMConfig
 from jidoka.core.messages import Context
@@ -17,4 +17,16 @@ class Model(Protocol):
 
         An async generator will do. When the turn is cancelled it is cancelled where it waits, and closed.
         """
+        ...
+
+
+class Models(Protocol):
+    """The models that a house has, by name."""
+
+    def find(self, name: str) -> Model:
+        """The model that goes by *name*. Raises ModelNotFound: with the nearest names, or with what to do."""
+        ...
+
+    def check(self, llm_config: Mapping[str, Any]) -> None:
+        """Raises ModelNotFound, or InvalidMessage for options that its model does not have."""
         ...

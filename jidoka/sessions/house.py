@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from jidoka.core.config import SessionConfig
     from jidoka.core.filecache import FileCache
     from jidoka.hub.hub import EventHub
-    from jidoka.ports.models import Model
+    from jidoka.ports.models import Models
     from jidoka.ports.store import Store
     from jidoka.ports.world import World
 
@@ -29,7 +28,7 @@ class House:
     world: World
     store: Store
     hub: EventHub
-    models: Mapping[str, Model]
+    models: Models
     defaults: SessionConfig
     files: FileCache
     max_sessions: int

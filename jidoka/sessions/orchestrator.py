@@ -22,7 +22,6 @@ from jidoka.core.errors import (
     InvalidMessage,
     InvalidTransition,
     JidokaError,
-    ModelNotFound,
     TurnCancelled,
     TurnFailed,
     TurnInProgress,
@@ -195,7 +194,10 @@ class Orchestrator(Actor):
             timers.cancel(timer)
 
     def _failed_by(self, turn: Turn, failure: Exception) -> TurnFailed:
-        error = self._failure(turn, text_of(failure))
+        known = failure if isinstance(failure, TurnFailed) and failure.reason is not None else None
+        error = self._failure(turn, text_of(failure) if known is None else known.error)
+        if known is not None:
+            error.reason, error.retry_after = known.reason, known.retry_after
         error.__cause__ = failure
         return error
 
@@ -216,7 +218,7 @@ class Orchestrator(Actor):
         """The answer, if the turn was complete before it could be ended."""
         if isinstance(error, TurnInProgress | InvalidTransition):
             return None
-        said = None if turn.is_cancelled else text_of(error)
+        said = None if turn.is_cancelled else _said_of(error)
         try:
             return await self._tell_context(ask.EndTurn(turn.id, said))
         except STORE_TROUBLE:
@@ -225,9 +227,7 @@ class Orchestrator(Actor):
 
     async def _converse(self, turn: Turn) -> Message:
         config = self._llm_config()
-        model = self.setup.house.models.get(config.model)
-        if model is None:
-            raise ModelNotFound(config.model, known=tuple(self.setup.house.models))
+        model = self.setup.house.models.find(config.model)
         start = await self._tell_context(ask.StartTurn(turn.id, turn.prompt.content, config.model))
         if start.context is None:
             assert start.answer is not None
@@ -300,6 +300,11 @@ class Orchestrator(Actor):
                 crashes += crash is not None
                 if crash is not None and crashes >= MAX_CRASHES:
                     raise put_aside(crash, None) from error
+
+
+def _said_of(error: Exception) -> str:
+    """What the journal keeps of *error*. Where there is one word for it, that comes first."""
+    return error.error if isinstance(error, TurnFailed) and error.reason is not None else text_of(error)
 
 
 @asynccontextmanager

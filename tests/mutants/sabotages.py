@@ -23,6 +23,9 @@ SHARING = "tests/unit/adapters/postgres/test_sharing.py"
 POSTGRES_AWAY = "tests/unit/adapters/postgres/test_away.py"
 DEFECTS = "tests/stories/test_seed_defects.py"
 KEYS = "tests/doors/test_encrypted.py"
+BREAKER = "tests/unit/core/test_breaker.py"
+PROVIDERS = "tests/unit/adapters/test_provider_models.py"
+PROVIDER_TURNS = "tests/stories/test_provider_turns.py"
 
 
 class Sabotage(NamedTuple):
@@ -337,6 +340,78 @@ SABOTAGES = (
         "_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
         "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
         (FILES,),
+    ),
+    Sabotage(
+        "let everybody try when a circuit's pause is over",
+        "jidoka/core/breaker.py",
+        "if left > 0 or self._probe is not None:",
+        "if left > 0:",
+        (BREAKER,),
+    ),
+    Sabotage(
+        "count what was called off as a failure of the provider",
+        "jidoka/core/breaker.py",
+        "if is_well is None or (",
+        "if (",
+        (BREAKER,),
+    ),
+    Sabotage(
+        "ask again for an answer that has begun",
+        "jidoka/adapters/answers.py",
+        "            event = await self._next()\n",
+        "            event = await self._next() if self._length else await self._first(ask)\n",
+        (PROVIDERS,),
+    ),
+    Sabotage(
+        "take whatever comes in one piece",
+        "jidoka/adapters/provider_http.py",
+        "if length > self._most:",
+        "if length > self._most and False:",
+        (PROVIDERS,),
+    ),
+    Sabotage(
+        "take an answer that broke off for a complete one",
+        "jidoka/adapters/answers.py",
+        "            case None:\n",
+        '            case "never":\n',
+        (PROVIDERS,),
+    ),
+    Sabotage(
+        "send the environment's headers to any address",
+        "jidoka/adapters/provider_http.py",
+        "if name.lower() not in _SENT]",
+        "if not name]",
+        (PROVIDERS,),
+    ),
+    Sabotage(
+        "repeat what a provider calls the error, even if it is the key",
+        "jidoka/adapters/provider_failures.py",
+        " and not (key and (key in code or code in key))",
+        "",
+        (PROVIDER_TURNS,),
+    ),
+    Sabotage(
+        "leave the provider's own error in the context of ours",
+        "jidoka/adapters/answers.py",
+        "        except Exception as error:\n            failure =",
+        "        except Exception as error:\n"
+        "            raise failure_of(error, has_begun=True) from error\n"
+        "            failure =",
+        (PROVIDER_TURNS,),
+    ),
+    Sabotage(
+        "let libraries log what the server said",
+        "jidoka/adapters/redaction.py",
+        "                logger.addFilter(self)\n",
+        "                pass\n",
+        (PROVIDER_TURNS,),
+    ),
+    Sabotage(
+        "keep a key in a session's config",
+        "jidoka/adapters/model_names.py",
+        "        refuse_keys(llm_config)\n",
+        "",
+        (PROVIDER_TURNS,),
     ),
     Sabotage(
         "blame a kill on the message in hand",
