@@ -117,7 +117,7 @@ async def test_a_turns_limit_is_time_that_passes(client: Client, world: VirtualW
     async def ask() -> None:
         outcomes.extend(await all_of([partial(session.prompt, "question", timeout=10)]))
 
-    model = client.house.models["slow"]
+    model = client.house.models.find("slow")
     assert isinstance(model, ScriptedModel)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
