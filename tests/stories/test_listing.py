@@ -237,6 +237,7 @@ async def test_a_store_that_does_not_answer_is_a_problem_that_is_named() -> None
 
         assert health.status == "degraded"
         assert "the disk is away" in health.problems[0]
+        store.is_away = False
 
 
 async def test_a_repr_says_what_it_is(client: Client) -> None:
