@@ -20,7 +20,7 @@ from jidoka.adapters import postgres_read as reads
 from jidoka.adapters.durable import Adopt, Append, Claim, Purge, wanted
 from jidoka.adapters.encryption import keys_from
 from jidoka.adapters.postgres_link import Link, Watch, driver
-from jidoka.adapters.postgres_schema import prepare
+from jidoka.adapters.postgres_schema import prepare, require
 from jidoka.adapters.postgres_write import Request, Writing
 from jidoka.adapters.threads import ReaderThreads, WriterThread
 from jidoka.core.entries import Entry
@@ -43,7 +43,8 @@ class PostgresStore:
     A server that does not answer for *limit* seconds has StoreUnavailable raised for it. Each store has one connection
     that writes and *readers* that read; they are made again whenever they are lost.
 
-    Opening raises StoreUnavailable where a newer jidoka has written the database, and leaves it as it is.
+    Opening raises StoreUnavailable where a newer jidoka has written the database, and leaves it as it is. With
+    *read_only* nothing is made or changed, tables neither, and every write raises StoreUnavailable.
     """
 
     never_waits: bool = False
@@ -54,6 +55,7 @@ class PostgresStore:
         *,
         limit: float = LIMIT,
         readers: int = READERS,
+        read_only: bool = False,
         keyring: Keyring | None = None,
         prepare: Callable[[Link, str], None] = prepare,
     ) -> None:
@@ -64,6 +66,7 @@ class PostgresStore:
         self._dsn = dsn
         self._limit = limit
         self._size = readers
+        self.read_only = read_only
         self._sight = reads.Sight(keyring)
         self._prepare = prepare
         self._watch: Watch | None = None
@@ -74,16 +77,17 @@ class PostgresStore:
     def from_url(cls, url: str) -> PostgresStore:
         """What libpq understands, and among its options, if one likes, ours.
 
-        They are `limit=SECONDS`, `readers=NUMBER`, and `key=env:NAME` or `key=file:PATH` for encryption.
+        They are `limit=SECONDS`, `readers=NUMBER`, `mode=ro`, and `key=env:NAME` or `key=file:PATH` for encryption.
         """
         dsn, options = own_options(url)
         keyring = keys_from(options["key"]) if "key" in options else None
         try:
             limit, readers = float(options.get("limit", LIMIT)), int(options.get("readers", READERS))
-        except ValueError as error:
-            text = "the store's options are limit=SECONDS, readers=NUMBER and key=env:…|file:…"
+            read_only = {"rw": False, "ro": True}[options.get("mode", "rw")]
+        except (ValueError, KeyError) as error:
+            text = "the store's options are limit=SECONDS, readers=NUMBER, mode=rw|ro and key=env:…|file:…"
             raise InvalidMessage(text, field="store") from error
-        return cls(dsn, limit=limit, readers=readers, keyring=keyring)
+        return cls(dsn, limit=limit, readers=readers, read_only=read_only, keyring=keyring)
 
     def __repr__(self) -> str:
         return f"<PostgresStore {shown(self._dsn)}>"
@@ -99,6 +103,27 @@ class PostgresStore:
         driver()
         backend = Backend()
         self._watch = watch = Watch(self._limit)
+        watch.start()
+        readers = ReaderThreads[Link](
+            "jidoka postgres reader",
+            backend,
+            size=self._size,
+            connect=lambda: Link(self._dsn, watch, read_only=self.read_only),
+            disconnect=Link.end,
+        )
+        try:
+            if not self.read_only:
+                self._writer = writer = self._new_writer(backend, watch)
+                await writer.start()
+            self._readers = readers
+            await readers.start()
+            if self.read_only:
+                await self._read(_recognize)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _new_writer(self, backend: Backend, watch: Watch) -> WriterThread[Request]:
         writing = Writing(self._sight)
 
         def begin() -> None:
@@ -111,25 +136,9 @@ class PostgresStore:
                 link.end()
                 raise
 
-        watch.start()
-        writer = WriterThread[Request](
+        return WriterThread(
             "jidoka postgres writer", backend, begin=begin, write=writing.write, rest=writing.rest, end=writing.end
         )
-        readers = ReaderThreads[Link](
-            "jidoka postgres reader",
-            backend,
-            size=self._size,
-            connect=lambda: Link(self._dsn, watch),
-            disconnect=Link.end,
-        )
-        try:
-            self._writer = writer
-            await writer.start()
-            self._readers = readers
-            await readers.start()
-        except BaseException:
-            await self.close()
-            raise
 
     async def close(self) -> None:
         readers, writer, watch = self._readers, self._writer, self._watch
@@ -208,7 +217,7 @@ class PostgresStore:
 
     async def _write(self, request: Request) -> Any:
         if self._writer is None:
-            raise StoreUnavailable("the store is closed")
+            raise StoreUnavailable(f"the store is {'open for reading only' if self.read_only else 'closed'}")
         with anyio.move_on_after(self._limit):
             return await self._writer.do(request)
         raise self._silence()
@@ -228,6 +237,12 @@ class PostgresStore:
         return StoreUnavailable(f"PostgreSQL has not answered within {self._limit:g} s")
 
 
+def _recognize(link: Link, sight: reads.Sight) -> None:
+    """Whether this is a database of ours, and the keys are its keys."""
+    require(link)
+    sight.look_up_keys(link)
+
+
 def own_options(url: str) -> tuple[str, dict[str, str]]:
     """*url* without the options that are ours and that libpq would refuse, and those options."""
     dsn, _, query = url.partition("?")
@@ -237,7 +252,7 @@ def own_options(url: str) -> tuple[str, dict[str, str]]:
     return (f"{dsn}?{rest}" if rest else dsn), own
 
 
-OWN_OPTIONS: Final = frozenset({"limit", "readers", "key"})
+OWN_OPTIONS: Final = frozenset({"limit", "readers", "mode", "key"})
 
 
 def shown(dsn: str) -> str:

@@ -34,6 +34,8 @@ LOCK: Final = int.from_bytes(b"jidoka", "big")
 _LARGE_TABLES: Final = (
     "set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; set jit = off"
 )
+# Of a store that only looks: the server sees to it as well.
+_LOOKS_ONLY: Final = "set default_transaction_read_only = on"
 # What a writer says is the same however much of it there is. Planning it anew takes longer than doing it.
 _PLANNED_ONCE: Final = "set plan_cache_mode = force_generic_plan"
 
@@ -94,10 +96,12 @@ class Watch:
 class Link:
     """A connection that comes and goes. Everything but `is_waited_for` belongs to the thread that uses it."""
 
-    def __init__(self, dsn: str, watch: Watch, *, writes: bool = False) -> None:
+    def __init__(self, dsn: str, watch: Watch, *, writes: bool = False, read_only: bool = False) -> None:
         # What nobody waits for any more is given up by the server as well, and does not pile up there.
         settings = [_LARGE_TABLES, f"set statement_timeout = {watch.limit * 1000:.0f}"]
-        self._settings = "; ".join([*settings, _PLANNED_ONCE] if writes else settings)
+        settings += [_PLANNED_ONCE] if writes else []
+        settings += [_LOOKS_ONLY] if read_only else []
+        self._settings = "; ".join(settings)
         self._dsn = dsn
         self._watch = watch
         self._connection: psycopg.Connection[Row] | None = None

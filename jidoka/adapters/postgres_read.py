@@ -37,11 +37,15 @@ class Sight:
     def unlock(self, link: Link) -> None:
         """Get the keys ready, with what the database keeps of them; one process at a time. Raises StoreUnavailable."""
         with link.alone():
-            kept = next((value for (value,) in link.rows("select value from jidoka_vault where name = 'keys'")), None)
-            is_new = not link.rows("select 1 from jidoka_sessions limit 1")
-            anew = self.keyring.unlock(kept, is_new=is_new)
+            anew = self.look_up_keys(link)
             if anew is not None:
                 link.rows(_KEEP_KEYS, (anew,))
+
+    def look_up_keys(self, link: Link) -> bytes | None:
+        """Get the keys ready; what the database is to keep of them, if that is new. Raises StoreUnavailable."""
+        kept = next((value for (value,) in link.rows("select value from jidoka_vault where name = 'keys'")), None)
+        is_new = not link.rows("select 1 from jidoka_sessions limit 1")
+        return self.keyring.unlock(kept, is_new=is_new)
 
     def left_out(self, session_id: str, damage: CorruptRecord) -> None:
         """Remember a session that a listing has left out."""

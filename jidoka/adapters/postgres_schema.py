@@ -26,6 +26,17 @@ def prepare(link: Link, dsn: str, *, newest: str = NEWEST, migrations: Path = MI
         upgrade(dsn, newest=newest, migrations=migrations)
 
 
+def require(link: Link, *, newest: str = NEWEST) -> None:
+    """Raises StoreUnavailable unless the tables are there, and of this version."""
+    version = version_of(link)
+    if not _is_current(version, newest):
+        raise StoreUnavailable(
+            "there are no tables of jidoka in the database"
+            if version is None
+            else f"the database was written by an older jidoka: format {version}. Whoever writes to it brings it up to date"
+        )
+
+
 def version_of(link: Link) -> str | None:
     """The revision that the database is at. None where there are no tables yet."""
     # A missing table has no name, and is no error either.

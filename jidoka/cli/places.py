@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jidoka.ports.store import Store
 
 SQLITE: Final = "sqlite:"
+POSTGRES: Final = ("postgresql:", "postgres:")
 
 StoreOption = Annotated[
     str, typer.Option("--store", envvar="JIDOKA_STORE", help="Where the sessions are kept: a URL, or a SQLite file.")
@@ -34,8 +36,8 @@ def url_of(place: str) -> str:
 def for_reading(place: str) -> Store:
     """The store there, which others may be writing to. Raises InvalidMessage where there is none."""
     url = url_of(place)
-    if url.startswith(SQLITE) and "mode=" not in url:
-        url += f"{'&' if '?' in url else '?'}mode=ro"
+    if url.startswith((SQLITE, *POSTGRES)):
+        url = _with_option(url, "mode", "ro")
     store = store_for(url)
     require(store)
     return store
@@ -47,6 +49,18 @@ def for_writing(place: str, *, may_be_new: bool = False) -> Store:
     if not may_be_new:
         require(store)
     return store
+
+
+def patient(url: str, seconds: float) -> str:
+    """The same store, which waits that long for a server: where thousands ask at once, each waits for all others."""
+    return _with_option(url, "limit", f"{seconds:g}") if url.startswith(POSTGRES) else url
+
+
+def _with_option(url: str, name: str, value: str) -> str:
+    """*url* with the option, unless it has one of that name."""
+    if re.search(rf"[?&]{name}=", url):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{name}={value}"
 
 
 def require(store: Store) -> None:

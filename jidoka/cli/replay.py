@@ -14,6 +14,7 @@ import anyio
 from jidoka.cli.casting import Part, cast, look_up
 from jidoka.cli.dialogues import Dialogue, Differences, Turn, compare
 from jidoka.cli.killing import Killer
+from jidoka.cli.places import patient
 from jidoka.cli.report import Report
 from jidoka.client import Client
 from jidoka.core.errors import JidokaError
@@ -48,7 +49,7 @@ async def replay(
     parts = cast(dialogues)
     with _few_collections(), _timed(report, "all"):
         settings = Settings(max_sessions=len(dialogues) + 1, call_timeout=PATIENCE)
-        async with Client(store, settings=settings) as client:
+        async with Client(patient(store, PATIENCE), settings=settings) as client:
             with _timed(report, "looking"):
                 report.resumed = await look_up(client.house.store, parts, resume=resume)
             with _timed(report, "creating"):

@@ -10,17 +10,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from jidoka.cli.places import for_reading, opened
+from jidoka.adapters.postgres import SCHEMES, own_options
+from jidoka.cli.places import for_reading, opened, url_of
 from jidoka.core.errors import JidokaError
 
 PROGRAM = [sys.executable, "-m", "jidoka"]
@@ -70,23 +73,26 @@ def kill_and_resume(
     A process that ended before its moment had come is not counted: the next ones have less time.
     """
     dice, lives = Random(seed), list[Life]()
-    while sum(life.was_killed for life in lives) < kills:
-        lives.append(_live(file, store, dice, within, more))
-        told(lives[-1])
-        if not lives[-1].was_killed:
-            within /= 2
+    with _looking_at(store) as written:
+        while sum(life.was_killed for life in lives) < kills:
+            lives.append(_live(file, store, dice, within, more, written))
+            told(lives[-1])
+            if not lives[-1].was_killed:
+                within /= 2
     ended = _run("replay", str(file), "--store", store, "--resume", "--json", *more)
     verified = _run("verify", store, "--json")
     return Outcome(lives, json.loads(ended.stdout), json.loads(verified.stdout))
 
 
-def _live(file: Path, store: str, dice: Random, within: float, more: Sequence[str]) -> Life:
+def _live(
+    file: Path, store: str, dice: Random, within: float, more: Sequence[str], written: Callable[[], object]
+) -> Life:
     arguments = ["replay", str(file), "--store", store, "--resume", "--json", *more]
-    before, began = _writing(store), time.perf_counter()
+    before, began = written(), time.perf_counter()
     process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     is_early = dice.random() < EARLY
     if not is_early:
-        while process.poll() is None and _writing(store) == before:
+        while process.poll() is None and written() == before:
             _wait(process, 0.005)
     _wait(process, dice.uniform(0, STARTING if is_early else within))
     was_killed = process.poll() is None
@@ -103,11 +109,18 @@ def _wait(process: "subprocess.Popen[str]", seconds: float) -> None:
         return
 
 
-def _writing(store: str) -> Any:
-    """Something that changes when the store is written to, where that can be seen from outside."""
-    if not store.startswith("sqlite:///"):
-        return None
-    log = Path(store.removeprefix("sqlite:///").partition("?")[0] + "-wal")
+@contextmanager
+def _looking_at(store: str) -> Generator[Callable[[], object]]:
+    """Tells something that changes when the store is written to, and that can be seen from outside."""
+    if store.startswith(SCHEMES):
+        with psycopg.connect(own_options(store)[0], autocommit=True) as connection:
+            yield lambda: connection.execute("select pg_relation_size(to_regclass('jidoka_entries'))").fetchone()
+    else:
+        log = Path(url_of(store).removeprefix("sqlite:///").partition("?")[0] + "-wal")
+        yield lambda: _stamp(log)
+
+
+def _stamp(log: Path) -> tuple[int, int] | None:
     try:
         found = log.stat()
     except FileNotFoundError:

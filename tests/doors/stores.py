@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import apsw
 
-from jidoka.adapters.sqlite import SQLiteStore
 from jidoka.adapters.sqlite_file import checked_vfs
+from jidoka.cli.places import for_reading, opened
 from jidoka.client import Client
 from jidoka.core.entries import Entry
 from jidoka.core.heads import Head
@@ -17,9 +17,9 @@ from jidoka.ports.store import Store
 IDS = ("session_a", "session_b", "session_c")
 
 
-def fill(path: Path, ids: tuple[str, ...] = IDS, messages: int = 5, *, query: str = "") -> str:
-    """A store with a session for each of *ids*; its URL."""
-    url = f"sqlite:///{path}{query}"
+def fill(place: Path | str, ids: tuple[str, ...] = IDS, messages: int = 5, *, query: str = "") -> str:
+    """A store with a session for each of *ids*, at a URL or in a SQLite file; its URL."""
+    url = place if isinstance(place, str) else f"sqlite:///{place}{query}"
 
     async def work() -> None:
         async with Client(url) as client:
@@ -48,16 +48,12 @@ def lose_entries(path: Path, session_id: str, first: int, last: int) -> None:
     change(path, f"delete from entries where session = {session} and seq between ? and ?", session_id, first, last)
 
 
-def look(path: Path, function: Callable[[Store], Awaitable[Any]]) -> Any:
+def look(place: Path | str, function: Callable[[Store], Awaitable[Any]]) -> Any:
     """What *function* finds in the store."""
 
     async def work() -> Any:
-        store = SQLiteStore(path, read_only=True)
-        await store.open()
-        try:
+        async with opened(for_reading(str(place))) as store:
             return await function(store)
-        finally:
-            await store.close()
 
     return anyio.run(work)
 

@@ -35,7 +35,9 @@ def test_our_options_are_not_shown_to_the_server() -> None:
     assert own_options("postgresql:///db") == ("postgresql:///db", {})
 
 
-@pytest.mark.parametrize("option", ["limit=soon", "limit=0", "limit=nan", "limit=inf", "readers=0", "readers=1.5"])
+@pytest.mark.parametrize(
+    "option", ["limit=soon", "limit=0", "limit=nan", "limit=inf", "readers=0", "readers=1.5", "mode=wo"]
+)
 def test_options_that_make_no_sense_are_refused(option: str) -> None:
     with pytest.raises(InvalidMessage):
         store_for(f"postgresql://ada@db.example/journals?{option}")
