@@ -30,10 +30,11 @@ def require(link: Link, *, newest: str = NEWEST) -> None:
     """Raises StoreUnavailable unless the tables are there, and of this version."""
     version = version_of(link)
     if not _is_current(version, newest):
+        if version is None:
+            raise StoreUnavailable("there are no tables of jidoka in the database")
         raise StoreUnavailable(
-            "there are no tables of jidoka in the database"
-            if version is None
-            else f"the database was written by an older jidoka: format {version}. Whoever writes to it brings it up to date"
+            f"the database was written by an older jidoka: format {version}."
+            " Whoever opens it for writing brings it up to date"
         )
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proof.places import PLACES, MakeStore, maker, quick_folder
+from tests.proof.places import PLACES, MakeStore
 
 
 @pytest.fixture(params=PLACES)
 def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Gives a fresh, empty place each time it is called."""
-    with quick_folder() as folder:
-        yield maker(request.param, folder)
+    with PLACES[request.param](request) as make:
+        yield make

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import pytest
 
 from jidoka.adapters.memory import MemoryStore
 from jidoka.ports.store import Store
 from jidoka.testing.world import VirtualWorld
 
-# Given an empty folder and a number, something that `Client` opens, and opens again after a crash.
-PLACES: dict[str, Callable[[Path, int], str | Store]] = {
-    "memory": lambda folder, number: MemoryStore(),
-    "sqlite": lambda folder, number: f"sqlite:///{folder}/{number}.db",
-}
-
 MakeStore = Callable[[], str | Store]
 
 
-def maker(name: str, folder: Path) -> MakeStore:
-    """Makes one fresh, empty place after the other."""
+@contextmanager
+def _files() -> Generator[MakeStore]:
     numbers = count(1)
-    return lambda: PLACES[name](folder, next(numbers))
+    with quick_folder() as folder:
+        yield lambda: f"sqlite:///{folder}/{next(numbers)}.db"
+
+
+# Given a test, what makes one fresh and empty place after the other: something that `Client` opens, and opens again
+# after a crash.
+PLACES: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[MakeStore]]] = {
+    "memory": lambda _: nullcontext(MemoryStore),
+    "sqlite": lambda _: _files(),
+    "postgres": lambda request: nullcontext(request.getfixturevalue("new_postgres")),
+}
 
 
 # Set it to take the time for everything, on every store.

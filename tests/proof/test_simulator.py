@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jidoka.adapters.memory import MemoryStore
-from tests.proof.places import LONG, PLACES, MakeStore, maker, quick_folder
+from tests.proof.places import LONG, PLACES, MakeStore
 from tests.proof.simulator import Simulation
 
 SEEDS = 20_000 if LONG else 200
@@ -36,8 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
-    with quick_folder() as folder:
-        yield maker(request.param, folder)
+    with PLACES[request.param](request) as make:
+        yield make
 
 
 @pytest.mark.slow

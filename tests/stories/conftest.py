@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,8 +25,8 @@ async def client(world: VirtualWorld) -> AsyncIterator[Client]:
 
 
 @pytest.fixture(params=REOPENABLE)
-def machine(request: pytest.FixtureRequest, tmp_path: Path, world: VirtualWorld) -> Machine:
-    return Machine(REOPENABLE[request.param](tmp_path), world)
+def machine(request: pytest.FixtureRequest, world: VirtualWorld) -> Machine:
+    return Machine(REOPENABLE[request.param](request), world)
 
 
 @pytest.fixture

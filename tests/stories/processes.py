@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -29,10 +28,15 @@ def _kept(store: Any) -> Callable[[], Any]:
     return lambda: store
 
 
-# What makes a store that a second process finds as the first has left it. A new store joins with one line.
-REOPENABLE: dict[str, Callable[[Path], Callable[[], Any]]] = {
+def _at(url: str) -> Callable[[], Any]:
+    return lambda: store_for(url)
+
+
+# Given a test, what makes a store that a second process finds as the first has left it. A new one joins with one line.
+REOPENABLE: dict[str, Callable[[pytest.FixtureRequest], Callable[[], Any]]] = {
     "memory": lambda _: _kept(MemoryStore()),
-    "sqlite": lambda place: lambda: store_for(f"sqlite:///{place}/x.db"),
+    "sqlite": lambda request: _at(f"sqlite:///{request.getfixturevalue('tmp_path')}/x.db"),
+    "postgres": lambda request: _at(request.getfixturevalue("new_postgres")()),
 }
 
 

@@ -5,7 +5,6 @@ A store joins by one line in STORES.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -30,17 +29,18 @@ from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
 from tests.stories.kit import PATIENCE, all_of, journal, said, take, types_of
 
-STORES: dict[str, Callable[[Path], str | Store]] = {
+STORES: dict[str, Callable[[pytest.FixtureRequest], str | Store]] = {
     "memory": lambda _: "memory://",
-    "sqlite": lambda place: f"sqlite:///{place}/jidoka.db",
+    "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path')}/jidoka.db",
+    "postgres": lambda request: request.getfixturevalue("new_postgres")(),
 }
 
 MINUTE, HOUR = 60, 3600
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str | Store:
-    return STORES[request.param](tmp_path)
+def store(request: pytest.FixtureRequest) -> str | Store:
+    return STORES[request.param](request)
 
 
 @pytest.fixture
