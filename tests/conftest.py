@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from jidoka.adapters.postgres_schema import MIGRATIONS, NEWEST, upgrade
 from tests.proxy import FaultProxy
+from tests.servers.databases import SharedDatabase
 from tests.servers.postgres import HOW_TO_INSTALL, Postgres, find_binaries, missing_server
 
 # A slow machine is not a failure, and a run can be repeated.
@@ -77,26 +77,17 @@ def postgres_dsn(postgres: Postgres, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_of_this_run: Postgres) -> str:
-    """The name of a database that has our tables, and nothing in them: copying it is quicker than making them."""
-    name = postgres_of_this_run.create_database()
-    upgrade(postgres_of_this_run.dsn(name), newest=NEWEST, migrations=MIGRATIONS)
-    return name
+def shared_database(postgres_of_this_run: Postgres) -> SharedDatabase:
+    return SharedDatabase(postgres_of_this_run)
 
 
 @pytest.fixture
-def new_postgres(postgres: Postgres, postgres_template: str) -> Iterator[Callable[[], str]]:
-    """Makes a database with our tables each time that it is called, and tells how to reach it."""
-    names: list[str] = []
+def fresh_postgres(shared_database: SharedDatabase) -> Callable[[], str]:
+    """How to reach a database with our tables and nothing in them. Each call empties the one before.
 
-    def make() -> str:
-        names.append(postgres.create_database(template=postgres_template))
-        return postgres.dsn(names[-1])
-
-    yield make
-    postgres.heal()
-    for name in names:
-        postgres.drop_database(name)
+    For tests that leave the server alone.
+    """
+    return shared_database.emptied
 
 
 @pytest.fixture

@@ -28,14 +28,17 @@ def _files() -> Generator[MakeStore]:
         yield lambda: f"sqlite:///{folder}/{next(numbers)}.db"
 
 
-# Given a test, what makes one fresh and empty place after the other: something that `Client` opens, and opens again
-# after a crash.
+# Given a test, what makes one fresh and empty place after the other, the one before being of no use any more: something
+# that `Client` opens, and opens again after a crash.
 PLACES: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[MakeStore]]] = {
     "memory": lambda _: nullcontext(MemoryStore),
     "sqlite": lambda _: _files(),
-    "postgres": lambda request: nullcontext(request.getfixturevalue("new_postgres")),
+    "postgres": lambda request: nullcontext(request.getfixturevalue("fresh_postgres")),
 }
 
+
+# Each thing takes several times as long there as in a file: less of it is done, unless there is time.
+FAR = {"postgres"}
 
 # Set it to take the time for everything, on every store.
 LONG = bool(os.environ.get("JIDOKA_LONG_TESTS"))

@@ -36,7 +36,7 @@ def _at(url: str) -> Callable[[], Any]:
 REOPENABLE: dict[str, Callable[[pytest.FixtureRequest], Callable[[], Any]]] = {
     "memory": lambda _: _kept(MemoryStore()),
     "sqlite": lambda request: _at(f"sqlite:///{request.getfixturevalue('tmp_path')}/x.db"),
-    "postgres": lambda request: _at(request.getfixturevalue("new_postgres")()),
+    "postgres": lambda request: _at(request.getfixturevalue("fresh_postgres")()),
 }
 
 

@@ -32,7 +32,7 @@ from tests.stories.kit import PATIENCE, all_of, journal, said, take, types_of
 STORES: dict[str, Callable[[pytest.FixtureRequest], str | Store]] = {
     "memory": lambda _: "memory://",
     "sqlite": lambda request: f"sqlite:///{request.getfixturevalue('tmp_path')}/jidoka.db",
-    "postgres": lambda request: request.getfixturevalue("new_postgres")(),
+    "postgres": lambda request: request.getfixturevalue("fresh_postgres")(),
 }
 
 MINUTE, HOUR = 60, 3600
