@@ -197,7 +197,7 @@ def terminate(
     purge: Annotated[bool, typer.Option("--purge", help="Delete its history as well; a damaged one's too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """End a session. No other process may be writing to the store: ask that one instead."""
+    """End a session. Where another process writes to the SQLite file, ask that one; on PostgreSQL it is taken away."""
 
     async def work() -> None:
         checks.session_id(session_id)
