@@ -18,7 +18,8 @@ def copy_of(connection: file.Connection, _: Sight, target: Path) -> None:
     try:
         with file.translated(target):
             file.prepare(unfinished)
-            copy = file.connect(unfinished)
+            # Before the first page comes: those that leave the cache before page 1 would get no checksums.
+            copy = file.format_new(file.connect(unfinished), unfinished)
             try:
                 with copy.backup("main", connection, "main") as backup:
                     backup.step(-1)

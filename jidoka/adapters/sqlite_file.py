@@ -136,7 +136,7 @@ def writing(
         connection = connect(path)
         found = _check_version(connection, path, newest=max(migrations))
         if found == 0:
-            connection = _format(connection, path)
+            connection = format_new(connection, path)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", synchronous)
         connection.pragma("secure_delete", "fast")
@@ -164,7 +164,7 @@ def _version(connection: Connection) -> int:
     return connection.pragma("user_version")
 
 
-def _format(connection: Connection, path: Path) -> Connection:
+def format_new(connection: Connection, path: Path) -> Connection:
     """What has to be said before the first page is written. Opened again, because only then pages are checked."""
     if checked_vfs() is not None:
         connection.reserve_bytes("main", 8)
