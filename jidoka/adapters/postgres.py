@@ -7,9 +7,8 @@ without an event loop, so that it runs under each of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlencode
 
 import anyio
@@ -17,19 +16,15 @@ import anyio
 from jidoka.actors.backend import Backend
 from jidoka.adapters import postgres_listing as listing
 from jidoka.adapters import postgres_read as reads
-from jidoka.adapters.durable import Adopt, Append, Claim, Purge, wanted
+from jidoka.adapters.durable_store import DurableStore, Reads
 from jidoka.adapters.encryption import keys_from
 from jidoka.adapters.postgres_link import Link, Watch, driver
 from jidoka.adapters.postgres_schema import prepare, require
 from jidoka.adapters.postgres_write import Request, Writing
 from jidoka.adapters.threads import ReaderThreads, WriterThread
-from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage, StoreUnavailable
-from jidoka.core.heads import Head
-from jidoka.core.status import SessionStatus
 from jidoka.core.views import Damage
 from jidoka.ports.sealing import Keyring, encrypted
-from jidoka.ports.store import Statuses
 
 LIMIT: Final = 4.5
 READERS: Final = 2
@@ -37,7 +32,7 @@ MOST_READERS: Final = 32
 SCHEMES: Final = ("postgresql://", "postgres://")
 
 
-class PostgresStore:
+class PostgresStore(DurableStore):
     """A `Store` in a PostgreSQL database, which several processes may share.
 
     A server that does not answer for *limit* seconds has StoreUnavailable raised for it. Each store has one connection
@@ -47,7 +42,7 @@ class PostgresStore:
     *read_only* nothing is made or changed, tables neither, and every write raises StoreUnavailable.
     """
 
-    never_waits: bool = False
+    reads: ClassVar = Reads(reads.read, reads.head, reads.entry_with, listing.heads, listing.count)
 
     def __init__(
         self,
@@ -159,47 +154,7 @@ class PostgresStore:
         """What has been found damaged so far."""
         return list(self._sight.damages.values())
 
-    # --- one journal ------------------------------------------------------------------------------
-
-    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
-        return await self._write(Claim(session_id, expected_epoch))
-
-    async def append(self, session_id: str, entries: Sequence[Entry], *, expected_seq: int) -> Head:
-        return await self._write(Append(session_id, tuple(entries), expected_seq))
-
-    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
-        return await self._write(Adopt(session_id, tuple(entries), epoch))
-
-    async def purge(self, session_id: str) -> None:
-        await self._write(Purge(session_id))
-
-    async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
-        return await self._read(reads.read, session_id, after, limit)
-
-    async def head(self, session_id: str) -> Head | None:
-        return await self._read(reads.head, session_id)
-
-    async def entry_with(self, session_id: str, key: str) -> Entry | None:
-        return await self._read(reads.entry_with, session_id, key)
-
     # --- all of them ------------------------------------------------------------------------------
-
-    async def heads(
-        self,
-        *,
-        status: Statuses | None = None,
-        owner: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        quiet_before: datetime | None = None,
-        expired_before: datetime | None = None,
-        after: int | None = None,
-        limit: int,
-    ) -> list[tuple[int, Head]]:
-        filters = wanted(status, owner, metadata, quiet_before, expired_before)
-        return await self._read(listing.heads, filters, after or 0, limit)
-
-    async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
-        return await self._read(listing.count, owner)
 
     async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
         return await self._read(reads.examine, after, limit, within=math.inf)

@@ -6,10 +6,9 @@ One thread writes, whatever has come in meanwhile to one commit; a few others re
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote
 
 import anyio
@@ -19,19 +18,15 @@ from jidoka.adapters import sqlite_file as file
 from jidoka.adapters import sqlite_listing as listing
 from jidoka.adapters import sqlite_read as reads
 from jidoka.adapters import sqlite_write as ask
-from jidoka.adapters.durable import Adopt, Append, Claim, Purge, wanted
+from jidoka.adapters.durable_store import DurableStore, Reads
 from jidoka.adapters.encryption import keys_from
 from jidoka.adapters.sqlite_backup import copy_of
 from jidoka.adapters.sqlite_examine import examine
 from jidoka.adapters.sqlite_rotate import rotated
 from jidoka.adapters.threads import ReaderThreads, WriterThread
-from jidoka.core.entries import Entry
 from jidoka.core.errors import InvalidMessage, StoreUnavailable
-from jidoka.core.heads import Head
-from jidoka.core.status import SessionStatus
 from jidoka.core.views import Damage
 from jidoka.ports.sealing import Keyring, encrypted
-from jidoka.ports.store import Statuses
 
 READERS: Final = 2
 
@@ -39,7 +34,7 @@ READERS: Final = 2
 DURABILITIES: Final = {"power": "full", "process": "normal"}
 
 
-class SQLiteStore:
+class SQLiteStore(DurableStore):
     """A `Store` in a file.
 
     *durability* "power": what is acknowledged is on the disk, and survives a power cut. "process": it survives the
@@ -50,7 +45,7 @@ class SQLiteStore:
     *read_only* one may always look, and every write raises StoreUnavailable.
     """
 
-    never_waits: bool = False
+    reads: ClassVar = Reads(reads.read, reads.head, reads.entry_with, listing.heads, listing.count)
 
     def __init__(
         self,
@@ -151,47 +146,7 @@ class SQLiteStore:
             if writer is not None:
                 await writer.close()
 
-    # --- one journal ------------------------------------------------------------------------------
-
-    async def claim(self, session_id: str, *, expected_epoch: int | None = None) -> Head | None:
-        return await self._write(Claim(session_id, expected_epoch))
-
-    async def append(self, session_id: str, entries: Sequence[Entry], *, expected_seq: int) -> Head:
-        return await self._write(Append(session_id, tuple(entries), expected_seq))
-
-    async def adopt(self, session_id: str, entries: Sequence[Entry], *, epoch: int) -> Head:
-        return await self._write(Adopt(session_id, tuple(entries), epoch))
-
-    async def purge(self, session_id: str) -> None:
-        await self._write(Purge(session_id))
-
-    async def read(self, session_id: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
-        return await self._read(reads.read, session_id, after, limit)
-
-    async def head(self, session_id: str) -> Head | None:
-        return await self._read(reads.head, session_id)
-
-    async def entry_with(self, session_id: str, key: str) -> Entry | None:
-        return await self._read(reads.entry_with, session_id, key)
-
     # --- all of them ------------------------------------------------------------------------------
-
-    async def heads(
-        self,
-        *,
-        status: Statuses | None = None,
-        owner: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        quiet_before: datetime | None = None,
-        expired_before: datetime | None = None,
-        after: int | None = None,
-        limit: int,
-    ) -> list[tuple[int, Head]]:
-        filters = wanted(status, owner, metadata, quiet_before, expired_before)
-        return await self._read(listing.heads, filters, after or 0, limit)
-
-    async def count(self, *, owner: str | None = None) -> dict[SessionStatus, int]:
-        return await self._read(listing.count, owner)
 
     async def examine(self, *, after: int = 0, limit: int = 100) -> tuple[list[Damage], int | None]:
         return await self._read(examine, after, limit)
