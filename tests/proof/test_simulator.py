@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from jidoka.adapters.memory import MemoryStore
-from tests.proof.places import FAR, LONG, PLACES, MakeStore
+from tests.proof.places import LONG, PLACES, MakeStore
 from tests.proof.simulator import Simulation
 
 SEEDS = 20_000 if LONG else 200
 # One that waits for threads takes its time, one that waits for a server even more.
-SEEDS_OF = {name: SEEDS if name == "memory" else SEEDS // (50 if name in FAR else 10) for name in PLACES}
+SEEDS_OF = {name: SEEDS if name == "memory" else SEEDS // 50 for name in PLACES}
 IN_ONE_TEST = 20
 BACKENDS: list[tuple[str, dict[str, Any]]] = [("asyncio", {}), ("trio", {})]
 
