@@ -52,13 +52,35 @@ class Usage(Record):
         )
 
 
+class Question(Record):
+    """The model wants to know something from a person before it goes on. The line stops until there is a reply."""
+
+    text: str
+    reason: str = "model_asks"
+    """What `session_halted` gives as its reason …"""
+    evidence: JsonObject = EMPTY
+    """… and as its evidence, beside the text."""
+
+
+class Reply(Record):
+    """What a person says to a question."""
+
+    approved: bool
+    text: str | None = None
+    """What came through `send_input`. None for a mere decision."""
+
+
 class Chunk(Record):
-    """One piece of an answer: text, a tool call, a tool result, or usage."""
+    """One piece of an answer: text, a tool call, a tool result, usage, or a question.
+
+    A model that asks is an async generator, and gets the `Reply` as the value of its `yield`.
+    """
 
     text: str = ""
     tool_call: ToolCall | None = None
     tool_result: ToolResult | None = None
     usage: Usage | None = None
+    question: Question | None = None
 
 
 class LLMConfig(Record):

@@ -110,6 +110,7 @@ def build_context(
             active_file_count=len(state.files),
             timestamp=now.isoformat(),
         ),
+        "tools": _NOTHING,
     }
     return trusted(Context, _CONTEXT_FIELDS, fields)
 

@@ -22,7 +22,7 @@ KEYS: Final = frozenset({"api_key", "apikey", "auth_token", "authorization", "pa
 """No session's `llm_config` has these: it is stored, exported and shown. Keys belong to the server's settings."""
 
 
-OF_OTHERS: Final = frozenset({"context", "rules"})
+OF_OTHERS: Final = frozenset({"budget", "context", "max_turns", "rules", "tools"})
 """What else is in a `llm_config`: none of a model's business, and checked where it belongs."""
 
 

@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from jidoka.core.frozen import EMPTY, FrozenItems, JsonObject
+from jidoka.core.frozen import EMPTY, FrozenItems, FrozenList, JsonObject
 from jidoka.core.records import Record
 from jidoka.core.status import SessionStatus
+from jidoka.core.tools import ToolSpec
 
 Role = Literal["user", "assistant", "system", "tool"]
 
@@ -77,6 +78,8 @@ class Context(Record):
     working_context: JsonObject
     metadata: JsonObject
     """conversation_count, active_file_count: of the session, not of the window. timestamp: when it was built."""
+    tools: FrozenItems[ToolSpec] = FrozenList()
+    """The tools that the model may use in this turn. Outside of a turn there are none."""
 
 
 class ContextStats(Record):
