@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jidoka.adapters.echo import EchoModel as EchoModel
     from jidoka.adapters.memory import MemoryStore as MemoryStore
     from jidoka.adapters.pydantic_ai import PydanticAIModel as PydanticAIModel
+    from jidoka.adapters.tools import FunctionTool as FunctionTool
+    from jidoka.adapters.tools import tool as tool
     from jidoka.client import Client as Client
     from jidoka.core.chunks import Chunk as Chunk
     from jidoka.core.chunks import LLMConfig as LLMConfig
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from jidoka.core.pages import Page as Page
     from jidoka.core.settings import Settings as Settings
     from jidoka.core.status import SessionStatus as SessionStatus
+    from jidoka.core.tools import CallInfo as CallInfo
     from jidoka.core.views import Health as Health
     from jidoka.core.views import Stats as Stats
     from jidoka.core.views import TreeNode as TreeNode
@@ -72,6 +75,7 @@ _NAMES = {
     "jidoka.adapters.echo": "EchoModel",
     "jidoka.adapters.memory": "MemoryStore",
     "jidoka.adapters.pydantic_ai": "PydanticAIModel",
+    "jidoka.adapters.tools": "FunctionTool tool",
     "jidoka.client": "Client",
     "jidoka.core.chunks": "Chunk LLMConfig ToolCall ToolResult Usage",
     "jidoka.core.errors": (
@@ -85,6 +89,7 @@ _NAMES = {
     "jidoka.core.pages": "Page",
     "jidoka.core.settings": "Settings",
     "jidoka.core.status": "SessionStatus",
+    "jidoka.core.tools": "CallInfo",
     "jidoka.core.views": "Health Stats TreeNode",
     "jidoka.hub.subscription": "Subscription",
     "jidoka.ports.models": "Model",

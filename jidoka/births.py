@@ -10,6 +10,7 @@ from jidoka.core import checks
 from jidoka.core.documents import carried, carried_cycles, parse_document
 from jidoka.core.errors import DuplicateKey, InvalidMessage, SessionExists, SessionNotFound
 from jidoka.core.state import SessionState
+from jidoka.core.tools import chosen_names
 from jidoka.sessions import requests as ask
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ async def fork_of(session_id: str, door: Door, *, at: int | None, metadata: dict
 async def import_of(document: Any, door: Door) -> str:
     """A new session with what *document* holds, under its own id where that is free; the id."""
     parsed = parse_document(document)
+    _check_tools(parsed.data.get("llm_config") or {}, door)
     session_id = parsed.session_id
     if session_id is None or await door.house.store.head(session_id) is not None:
         session_id = f"session_{door.house.world.new_id()}"
@@ -90,3 +92,10 @@ async def import_of(document: Any, door: Door) -> str:
         session_id = f"session_{door.house.world.new_id()}"
         await give_birth(door, session_id, ask.Born(parsed.data, parsed.drafts))
     return session_id
+
+
+def _check_tools(llm_config: dict[str, Any], door: Door) -> None:
+    """A house without any tools, such as the command line's, carries sessions over that others will run."""
+    chosen_names(llm_config)
+    if door.house.tools:
+        door.house.tools.chosen(llm_config)

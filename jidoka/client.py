@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,7 +43,8 @@ class Client:
     """An async context manager, on asyncio and on trio: `async with Client() as client`.
 
     *store* is a URL or a `Store`; *settings* default to the environment (`JIDOKA_…`); *models* maps names to
-    models. *world* is where time, chance and ids come from; tests hand in their own.
+    models; *tools* are functions that sessions may choose from (`jidoka.tool` says more about one). *world* is where
+    time, chance and ids come from; tests hand in their own.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Client:
         *,
         settings: Settings | None = None,
         models: Mapping[str, Model] | None = None,
+        tools: Iterable[Callable[..., Any]] = (),
         world: World | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._models = models
+        self._tools = tools
         self._world = world
         self._stack: AsyncExitStack | None = None
         self._door: Door | None = None
@@ -70,7 +73,7 @@ class Client:
 
             settings = Settings()
         self._stack = AsyncExitStack()
-        opening = open_house(self._store, settings=settings, models=self._models, world=self._world)
+        opening = open_house(self._store, settings=settings, models=self._models, tools=self._tools, world=self._world)
         try:
             self._door = Door(await self._stack.enter_async_context(opening))
         except BaseException:
@@ -153,6 +156,7 @@ class Client:
     def _checked_llm(self, llm_config: dict[str, Any]) -> dict[str, Any]:
         llm_config = checks.json_object(llm_config, field="llm_config")
         self.house.models.check(llm_config)
+        self.house.tools.chosen(llm_config)
         ContextPolicy.of(llm_config.get("context"))
         Rules.of(llm_config.get("rules"))
         return llm_config

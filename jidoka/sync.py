@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
@@ -195,9 +195,10 @@ class SyncClient:
         *,
         settings: Settings | None = None,
         models: Mapping[str, Model] | None = None,
+        tools: Iterable[Callable[..., Any]] = (),
         **options: Any,
     ) -> None:
-        self.inner = Client(store, settings=settings, models=models, **options)
+        self.inner = Client(store, settings=settings, models=models, tools=tools, **options)
         self._bridge: Bridge | None = None
         self._stack = ExitStack()
 

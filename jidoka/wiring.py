@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.system import ActorSystem
 from jidoka.adapters.memory import MemoryStore
 from jidoka.adapters.model_names import ModelNames
+from jidoka.adapters.toolbox import Toolbox
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.filecache import FileCache
 from jidoka.hub.hub import EventHub
@@ -49,14 +50,16 @@ async def open_house(
     *,
     settings: Settings,
     models: Mapping[str, Model] | None = None,
+    tools: Iterable[Any] = (),
     world: World | None = None,
 ) -> AsyncGenerator[House]:
     """A running house. Leaving it ends every actor, then closes the hub and the store."""
     async with AsyncExitStack() as stack:
+        system = ActorSystem(world=world)
+        toolbox = Toolbox(tools, limits=settings.tool_limits(), world=system.world)
         opened = store_for(store)
         await opened.open()
         stack.push_async_callback(opened.close)
-        system = ActorSystem(world=world)
         hub = EventHub(opened, system.world)
         stack.callback(hub.close)
         names = ModelNames(
@@ -70,6 +73,7 @@ async def open_house(
             store=opened,
             hub=hub,
             models=names,
+            tools=toolbox,
             defaults=settings.session_defaults(),
             files=FileCache(session_items=settings.file_cache_items, session_bytes=settings.file_cache_bytes),
             max_sessions=settings.max_sessions,

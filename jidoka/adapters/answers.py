@@ -15,7 +15,6 @@ from pydantic_ai.messages import (
     ModelResponse,
     ModelResponseStreamEvent,
     PartDeltaEvent,
-    PartEndEvent,
     PartStartEvent,
     TextPart,
     TextPartDelta,
@@ -28,9 +27,13 @@ from pydantic_ai.messages import (
 from jidoka.adapters.provider_failures import RETRIED, failure_of, turn_failed
 from jidoka.adapters.provider_messages import messages_of, parameters_of, settings_of, wishes_of
 from jidoka.adapters.waiting import in_time
+from jidoka.core import checks
 from jidoka.core.chunks import Chunk, ToolCall, Usage
-from jidoka.core.dialogue import dialogue_of
-from jidoka.core.errors import TurnFailed
+from jidoka.core.dialogue import dialogue_of, ids_like, ids_of
+from jidoka.core.errors import InvalidMessage, TurnFailed
+from jidoka.core.frozen import FrozenDict
+from jidoka.core.json_values import json_object
+from jidoka.core.tools import INVALID_JSON
 
 if TYPE_CHECKING:
     from pydantic_ai.models import StreamedResponse
@@ -45,6 +48,8 @@ T = TypeVar("T")
 
 # A connection is closed at once, or left to the system.
 _CLOSING: Final = 2.0
+_MOST_NAME: Final = 255
+_MOST_RAW: Final = 10_000
 
 
 class Answer:
@@ -60,6 +65,7 @@ class Answer:
         self._open = AsyncExitStack()
         self._stream: StreamedResponse | None = None
         self._length = 0
+        self._ids: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,16 +83,17 @@ class Answer:
                 return
 
     async def to(self, context: Context, options: ModelOptions) -> AsyncGenerator[Chunk]:
-        """Text and tool calls as they come, then what it took. Raises TurnFailed."""
+        """Text as it comes; when all has been said, the tool calls, then what it took. Raises TurnFailed."""
         model = self._connection.model(self._model)
         dialogue = dialogue_of(context)
+        self._ids = ids_of(dialogue)
         dialogue.system.extend(wishes_of(options, model))
         ask = partial(
             model_request_stream,
             model,
             messages_of(dialogue),
             model_settings=settings_of(options),
-            model_request_parameters=parameters_of(options, model),
+            model_request_parameters=parameters_of(options, model, context.tools),
             instrument=False,
         )
         event = await self._first(ask)
@@ -99,7 +106,14 @@ class Answer:
                 yield chunk
             event = await self._next()
         assert self._stream is not None
-        yield self._end(self._stream.get(), "".join(said) if options.output_schema is not None else None)
+        answer = self._stream.get()
+        _check_end(answer)
+        # Only now: pieces of several calls may come mixed.
+        for call in answer.tool_calls:
+            yield Chunk(tool_call=self._tool_call(call))
+        if options.output_schema is not None and not (answer.tool_calls or _is_json("".join(said))):
+            raise turn_failed("garbled", "JSON was asked for")
+        yield Chunk(usage=_usage(answer))
 
     # --- until it begins ------------------------------------------------------------------------------------
 
@@ -165,31 +179,33 @@ class Answer:
                 self._count(thought or "")
             case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)) if arguments:
                 self._count(arguments)
-            case PartEndEvent(part=ToolCallPart() as call):
-                return Chunk(tool_call=_tool_call(call))
             case _:
                 pass
         return None
+
+    def _tool_call(self, call: ToolCallPart) -> ToolCall:
+        """Some providers begin with the same id in each answer: here, each call of a conversation has its own."""
+        call_id = next(each for each in ids_like(_sound(call.tool_call_id)) if each not in self._ids)
+        self._ids.add(call_id)
+        return ToolCall(id=call_id, name=_sound(call.tool_name), arguments=_arguments(call))
 
     def _count(self, piece: str | dict[str, Any]) -> None:
         self._length += len(piece)
         if self._length > self._limits.answer:
             raise turn_failed("too_large", f"more than {self._limits.answer} characters")
 
-    def _end(self, response: ModelResponse, json_text: str | None) -> Chunk:
-        """What it took, if it is complete."""
-        match response.finish_reason:
-            case None:
-                raise turn_failed("cut_off")
-            case "content_filter":
-                raise turn_failed("filtered")
-            case "error":
-                raise turn_failed("server_error")
-            case _:
-                pass
-        if json_text is not None and not _is_json(json_text):
-            raise turn_failed("garbled", "JSON was asked for")
-        return Chunk(usage=_usage(response))
+
+def _check_end(response: ModelResponse) -> None:
+    """Raises TurnFailed if it is not complete."""
+    match response.finish_reason:
+        case None:
+            raise turn_failed("cut_off")
+        case "content_filter":
+            raise turn_failed("filtered")
+        case "error":
+            raise turn_failed("server_error")
+        case _:
+            pass
 
 
 def _is_json(text: str) -> bool:
@@ -200,9 +216,22 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _tool_call(call: ToolCallPart) -> ToolCall:
-    """Arguments that are not an object are told as `INVALID_JSON`: whoever runs the tool refuses them."""
-    return ToolCall(id=call.tool_call_id, name=call.tool_name, arguments=call.args_as_dict())
+def _arguments(call: ToolCallPart) -> FrozenDict:
+    """Those that are no JSON object, or none that a journal could hold, are told as a text that no tool takes."""
+    try:
+        return json_object(call.args_as_dict(raise_if_invalid=True), field="arguments")
+    except (ValueError, AssertionError):
+        raw = call.args if isinstance(call.args, str) else json.dumps(call.args)
+    sound = raw[:_MOST_RAW].replace("\0", "\ufffd").encode(errors="replace").decode()
+    return FrozenDict({INVALID_JSON: sound})
+
+
+def _sound(name: str) -> str:
+    try:
+        return checks.text(name, field="name", most=_MOST_NAME)
+    except InvalidMessage:
+        failure = turn_failed("garbled", "a tool without a proper name was called")
+    raise failure
 
 
 def _usage(response: ModelResponse) -> Usage:

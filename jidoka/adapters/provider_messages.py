@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_ai.messages import (
     ModelMessage,
@@ -20,6 +22,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
 from jidoka.core.dialogue import Answered, Asked, Dialogue
 from jidoka.core.frozen import thaw
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
     from jidoka.core.chunks import ToolResult
     from jidoka.core.endpoints import ModelOptions
+    from jidoka.core.tools import ToolSpec
+
+_UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def messages_of(dialogue: Dialogue) -> list[ModelMessage]:
@@ -42,7 +48,7 @@ def messages_of(dialogue: Dialogue) -> list[ModelMessage]:
 
 def _request(asked: Asked) -> ModelRequest:
     parts: list[ModelRequestPart] = [
-        ToolReturnPart(result.name, _output(result), result.call_id) for result in asked.results
+        ToolReturnPart(_name(result.name), _output(result), result.call_id) for result in asked.results
     ]
     parts.extend(UserPromptPart(text) for text in asked.texts)
     return ModelRequest(parts)
@@ -54,8 +60,13 @@ def _output(result: ToolResult) -> Any:
 
 def _response(answered: Answered) -> ModelResponse:
     parts: list[ModelResponsePart] = [TextPart(text) for text in answered.texts]
-    parts.extend(ToolCallPart(call.name, thaw(call.arguments), call.id) for call in answered.calls.values())
+    parts.extend(ToolCallPart(_name(call.name), thaw(call.arguments), call.id) for call in answered.calls.values())
     return ModelResponse(parts)
+
+
+def _name(name: str) -> str:
+    """A model may have called what cannot be the name of a tool; its provider would not hear of it again."""
+    return _UNNAMEABLE.sub("_", name)[:64]
 
 
 def settings_of(options: ModelOptions) -> ModelSettings:
@@ -74,12 +85,18 @@ def settings_of(options: ModelOptions) -> ModelSettings:
     return settings
 
 
-def parameters_of(options: ModelOptions, model: Model) -> ModelRequestParameters:
-    """What form the answer has to have, for a *model* that can be told so."""
+def parameters_of(options: ModelOptions, model: Model, tools: Sequence[ToolSpec]) -> ModelRequestParameters:
+    """Which *tools* there are, and what form the answer has to have, for a *model* that can be told so."""
+    functions = [_definition(spec) for spec in tools]
     if options.output_schema is None or not _takes_schemas(model):
-        return ModelRequestParameters()
+        return ModelRequestParameters(function_tools=functions)
     wanted = OutputObjectDefinition(json_schema=thaw(options.output_schema), name="answer")
-    return ModelRequestParameters(output_mode="native", output_object=wanted)
+    return ModelRequestParameters(function_tools=functions, output_mode="native", output_object=wanted)
+
+
+def _definition(spec: ToolSpec) -> ToolDefinition:
+    parameters: dict[str, Any] = thaw(spec.parameters) or {"type": "object", "properties": {}}
+    return ToolDefinition(name=spec.name, parameters_json_schema=parameters, description=spec.description or None)
 
 
 def wishes_of(options: ModelOptions, model: Model) -> list[str]:

@@ -117,13 +117,22 @@ def _calls(message: Message, turns: list[Asked | Answered]) -> Iterator[tuple[Pa
         pair = _pair(message, call.id)
         if not (call.id and call.name) or pair in paired:
             continue
-        sent_id = next(id for id in _ids_like(call.id) if id not in heard)
+        sent_id = next(id for id in ids_like(call.id) if id not in heard)
         heard.add(sent_id)
         paired.add(pair)
         yield pair, call.model_copy(update={"id": sent_id})
 
 
-def _ids_like(id: str) -> Iterator[str]:
+def ids_of(dialogue: Dialogue) -> set[str]:
+    """The ids of all calls in it, in the history's words and in the provider's."""
+    calls = [
+        (pair[1], call.id) for turn in dialogue.turns if isinstance(turn, Answered) for pair, call in turn.calls.items()
+    ]
+    return {id for both in calls for id in both}
+
+
+def ids_like(id: str) -> Iterator[str]:
+    """*id*, then others that remind of it."""
     yield id
     yield from (f"{id}-{number}" for number in count(2))
 

@@ -14,9 +14,11 @@ from jidoka.core import checks
 from jidoka.core.config import Interrupted, SessionConfig, Strategy
 from jidoka.core.document_parts import id_or_none
 from jidoka.core.endpoints import ENDPOINT_NAME, Endpoint, ModelLimits
+from jidoka.core.tools import ToolLimits
 
 _DEFAULTS = SessionConfig()
 _LIMITS = ModelLimits()
+_TOOLS = ToolLimits()
 
 SEED_001: Final = ("max_context_tokens", "context_prune_threshold", "session_id", "enable_long_context")
 """The settings of seed 001. They are read from its names as well: the same without `JIDOKA_`."""
@@ -65,6 +67,13 @@ class Settings(BaseSettings):
     llm_failures: int = Field(default=_LIMITS.failures, ge=1)
     llm_pause: float = Field(default=_LIMITS.pause, ge=0, allow_inf_nan=False)
 
+    # What these mean is said at ToolLimits.
+    tool_threads: int = Field(default=_TOOLS.threads, ge=1, le=10_000)
+    tool_processes: int = Field(default=_TOOLS.processes, ge=1, le=1_000)
+    tool_hung: int = Field(default=_TOOLS.hung, ge=1, le=10_000)
+    tool_timeout: float = Field(default=_TOOLS.timeout, gt=0, le=86_400)
+    tool_output: int = Field(default=_TOOLS.output, ge=1, le=checks.MAX_CONTENT)
+
     strategy: Strategy = _DEFAULTS.strategy
     max_restarts: int = _DEFAULTS.max_restarts
     within: float = _DEFAULTS.within
@@ -102,6 +111,11 @@ class Settings(BaseSettings):
         """How much patience providers' models meet with: the settings that begin with `llm_`."""
         names: dict[str, Any] = {field.name: getattr(self, f"llm_{field.name}") for field in fields(ModelLimits)}
         return ModelLimits(**names)
+
+    def tool_limits(self) -> ToolLimits:
+        """How much room there is for tools: the settings that begin with `tool_`."""
+        names: dict[str, Any] = {field.name: getattr(self, f"tool_{field.name}") for field in fields(ToolLimits)}
+        return ToolLimits(**names)
 
     @classmethod
     def settings_customise_sources(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jidoka.core.tools import CallEnd, CallInfo, ToolSpec
@@ -28,6 +28,15 @@ class Tool(Protocol):
 
 class Tools(Protocol):
     """The tools that a house has."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def abandoned(self) -> Sequence[str]:
+        """The tools of calls that were given up and go on nevertheless; a name for each."""
+        ...
 
     def chosen(self, llm_config: Mapping[str, Any]) -> Mapping[str, Tool]:
         """Those that a session with *llm_config* may use, by name: the ones it lists under `tools`, else none.

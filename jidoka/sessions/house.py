@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jidoka.hub.hub import EventHub
     from jidoka.ports.models import Models
     from jidoka.ports.store import Store
+    from jidoka.ports.tools import Tools
     from jidoka.ports.world import World
 
 
@@ -29,6 +30,7 @@ class House:
     store: Store
     hub: EventHub
     models: Models
+    tools: Tools
     defaults: SessionConfig
     files: FileCache
     max_sessions: int

@@ -57,6 +57,7 @@ async def health_of(house: House) -> Health:
         problems.append(f"store: {error}")
     problems += [f"damaged: {damage.text}" for damage in house.store.known_damage]
     problems += [f"abandoned: {name}" for name, _ in house.system.abandoned]
+    problems += [f"abandoned: a call of the tool {name}" for name in house.tools.abandoned]
     return Health(status="ok" if not problems else "degraded", problems=tuple(problems))
 
 
@@ -69,7 +70,7 @@ async def stats_of(house: House) -> Stats:
         active_sessions=len(house.registry),
         actors=house.system.cells,
         restarts=house.restarts,
-        abandoned=len(house.system.abandoned),
+        abandoned=len(house.system.abandoned) + len(house.tools.abandoned),
         subscriptions=house.hub.count,
         max_sessions=house.max_sessions,
         mailbox=house.mailbox,

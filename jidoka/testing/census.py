@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from jidoka.actors.supervisor import Supervisor
+from jidoka.adapters.tool_threads import THREAD_NAME
 
 if TYPE_CHECKING:
     from jidoka.actors.cell import Cell
@@ -47,11 +48,12 @@ def take_census(client: Client) -> Census:
     assert house.top is not None
     return Census(
         tasks=len(anyio.get_running_tasks()) - system.scheduler.workers,
-        threads=threading.active_count(),
+        # A tool's thread is at its end when it has answered; one that was abandoned is counted as that.
+        threads=sum(not thread.name.startswith(THREAD_NAME) for thread in threading.enumerate()),
         actors=system.cells,
         waiting_messages=_waiting(house.top.cell),
         timers=len(system.timers),
-        abandoned=len(system.abandoned),
+        abandoned=len(system.abandoned) + len(house.tools.abandoned),
         topics=len(house.hub.topics),
         subscriptions=house.hub.count,
         registry_rows=len(house.registry),

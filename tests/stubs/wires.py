@@ -17,10 +17,32 @@ class OpenAIWire:
     def piece(self, text: str) -> bytes:
         return self._chunk({"content": text})
 
-    def tool_call(self, id: str, name: str, *arguments: str) -> bytes:
-        first = {"index": 0, "id": id, "type": "function", "function": {"name": name, "arguments": ""}}
-        rest = ({"index": 0, "function": {"arguments": part}} for part in arguments)
-        return b"".join(self._chunk({"tool_calls": [call]}) for call in (first, *rest))
+    def tool_call(self, id: str, name: str, *arguments: str, number: int = 0) -> bytes:
+        """All of a call; *number* is its place among those of one answer."""
+        first = self.tool_begins(id, name, number)
+        return first + b"".join(self.tool_goes_on(part, number) for part in arguments)
+
+    def tool_begins(self, id: str, name: str, number: int) -> bytes:
+        begun = {"index": number, "id": id, "type": "function", "function": {"name": name, "arguments": ""}}
+        return self._chunk({"tool_calls": [begun]})
+
+    def tool_goes_on(self, arguments: str, number: int) -> bytes:
+        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": arguments}}]})
+
+    def declared(self, body: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+        """The tools of a request: name, description, schema of the arguments."""
+        functions = [tool["function"] for tool in body.get("tools", ())]
+        return [(each["name"], each["description"], each["parameters"]) for each in functions]
+
+    def calls(self, body: dict[str, Any]) -> list[tuple[str, str, Any]]:
+        """The calls in a request's history: id, name, arguments."""
+        made = [call for message in body["messages"] for call in message.get("tool_calls") or ()]
+        return [(each["id"], each["function"]["name"], json.loads(each["function"]["arguments"])) for each in made]
+
+    def results(self, body: dict[str, Any]) -> list[tuple[str, Any]]:
+        """The results in a request's history: the id of the call, and what came of it."""
+        found = [message for message in body["messages"] if message["role"] == "tool"]
+        return [(message["tool_call_id"], message["content"]) for message in found]
 
     def end(self, *, reason: str = "stop", tokens: tuple[int, int, int] = (11, 5, 3)) -> bytes:
         heard, said, cached = tokens
@@ -73,17 +95,36 @@ class AnthropicWire:
     def piece(self, text: str) -> bytes:
         return self._event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}})
 
-    def tool_call(self, id: str, name: str, *arguments: str) -> bytes:
-        block = {"index": 1, "content_block": {"type": "tool_use", "id": id, "name": name, "input": {}}}
-        deltas = ({"index": 1, "delta": {"type": "input_json_delta", "partial_json": part}} for part in arguments)
+    def tool_call(self, id: str, name: str, *arguments: str, number: int = 0) -> bytes:
+        """All of a call; *number* is its place among those of one answer. The first ends the text."""
+        place = number + 1
+        block = {"index": place, "content_block": {"type": "tool_use", "id": id, "name": name, "input": {}}}
+        deltas = ({"index": place, "delta": {"type": "input_json_delta", "partial_json": part}} for part in arguments)
         return b"".join(
             [
-                self._event("content_block_stop", {"index": 0}),
+                b"" if number else self._event("content_block_stop", {"index": 0}),
                 self._event("content_block_start", block),
                 *(self._event("content_block_delta", delta) for delta in deltas),
-                self._event("content_block_stop", {"index": 1}),
+                self._event("content_block_stop", {"index": place}),
             ]
         )
+
+    def declared(self, body: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+        """The tools of a request: name, description, schema of the arguments."""
+        return [(each["name"], each["description"], each["input_schema"]) for each in body.get("tools", ())]
+
+    def calls(self, body: dict[str, Any]) -> list[tuple[str, str, Any]]:
+        """The calls in a request's history: id, name, arguments."""
+        return [(each["id"], each["name"], each["input"]) for each in self._blocks(body, "tool_use")]
+
+    def results(self, body: dict[str, Any]) -> list[tuple[str, Any]]:
+        """The results in a request's history: the id of the call, and what came of it."""
+        return [(each["tool_use_id"], each["content"]) for each in self._blocks(body, "tool_result")]
+
+    @staticmethod
+    def _blocks(body: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+        contents = [message["content"] for message in body["messages"] if isinstance(message["content"], list)]
+        return [block for content in contents for block in content if block["type"] == kind]
 
     def end(self, *, reason: str = "end_turn", tokens: tuple[int, int, int] = (11, 5, 3)) -> bytes:
         delta = {"delta": {"stop_reason": reason, "stop_sequence": None}, "usage": {"output_tokens": tokens[1]}}

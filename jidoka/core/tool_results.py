@@ -1,0 +1,62 @@
+"""What a tool returned or raised, as the text that the model hears."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from pydantic_core import from_json, to_json
+
+from jidoka.core.errors import InvalidMessage
+from jidoka.core.json_values import sound_text
+from jidoka.core.tools import CallEnd
+
+_MOST: Final = 2_000
+
+
+def ended(result: object, *, most: int) -> CallEnd:
+    """*result* as it is, if it is text, else as JSON. What is not JSON, or is longer than *most* bytes, has failed."""
+    try:
+        data = _as_text(result) if isinstance(result, str) else _as_json(result)
+        if len(data) > most:
+            return CallEnd("error", f"the result has {len(data)} bytes, and {most} are taken: ask for less")
+        if not isinstance(result, str):
+            # The serializer writes NaN and infinity, which JSON does not have.
+            from_json(data, allow_inf_nan=False)
+    except InvalidMessage as error:
+        return CallEnd("error", str(error))
+    except Exception as error:
+        return CallEnd("error", f"the result is not JSON: {_said(error)}")
+    return CallEnd("ok", data.decode())
+
+
+def failed(error: BaseException) -> CallEnd:
+    """The tool raised *error*."""
+    said = _said(error)
+    name = type(error).__name__
+    return CallEnd("error", f"{name}: {said}" if said else name)
+
+
+def _as_text(result: str) -> bytes:
+    return sound_text(str.__str__(result), "the result").encode()
+
+
+def _as_json(result: Any) -> bytes:
+    if inspect.iscoroutine(result):
+        result.close()
+    if inspect.isawaitable(result) or isinstance(result, Iterator):
+        # pydantic would iterate, for ever perhaps.
+        raise InvalidMessage(f"the result is not JSON: a {type(cast('Any', result)).__name__}")
+    return to_json(result)
+
+
+def _said(error: BaseException) -> str:
+    """The error's own words, as far as every store can keep them."""
+    try:
+        said = str(error)
+    except BaseException:
+        said = "unprintable"
+    if len(said) > _MOST:
+        said = f"{said[:_MOST]} …"
+    return said.replace("\0", "\ufffd").encode(errors="replace").decode()
