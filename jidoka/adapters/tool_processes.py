@@ -32,6 +32,7 @@ _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from jidoka.adapters.tool_child import main; main()"
 )
 _MOST_HEAD: Final = 32
+_MOST_ERROR: Final = 100_000
 _CLOSING: Final = 5.0
 _UNREADABLE: Final = CallEnd("error", "the tool's process said nothing that can be understood")
 
@@ -94,7 +95,7 @@ async def _asked(child: Process, line: bytes, most: int) -> CallEnd:
     try:
         await child.stdin.send(line)
         outcome, size = (await answer.receive_until(b"\n", _MOST_HEAD)).decode("ascii").split(" ")
-        if outcome not in {"ok", "error"} or int(size) > max(most, 1_000_000):
+        if outcome not in {"ok", "error"} or not size.isdecimal() or int(size) > max(most, _MOST_ERROR):
             return _UNREADABLE
         content = (await answer.receive_exactly(int(size))).decode() if int(size) else ""
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jidoka.actors.cell import Cell
     from jidoka.client import Client
 
+# A tool's thread is at its end when it has answered, and one that was abandoned is counted as that. Trio keeps some.
+_NOT_COUNTED = (THREAD_NAME, "Trio thread")
+
 
 @dataclass(frozen=True, slots=True)
 class Census:
@@ -48,8 +51,7 @@ def take_census(client: Client) -> Census:
     assert house.top is not None
     return Census(
         tasks=len(anyio.get_running_tasks()) - system.scheduler.workers,
-        # A tool's thread is at its end when it has answered; one that was abandoned is counted as that.
-        threads=sum(not thread.name.startswith(THREAD_NAME) for thread in threading.enumerate()),
+        threads=sum(not thread.name.startswith(_NOT_COUNTED) for thread in threading.enumerate()),
         actors=system.cells,
         waiting_messages=_waiting(house.top.cell),
         timers=len(system.timers),

@@ -26,6 +26,9 @@ KEYS = "tests/doors/test_encrypted.py"
 BREAKER = "tests/unit/core/test_breaker.py"
 PROVIDERS = "tests/unit/adapters/test_provider_models.py"
 PROVIDER_TURNS = "tests/stories/test_provider_turns.py"
+PROVIDER_TOOLS = "tests/unit/adapters/test_provider_tools.py"
+TOOLBOX = "tests/unit/adapters/test_toolbox.py"
+PROCESSES = "tests/unit/adapters/test_tool_processes.py"
 
 
 class Sabotage(NamedTuple):
@@ -602,5 +605,54 @@ SABOTAGES = (
         "    if is_encrypted(backup) and not is_encrypted(target):",
         "    if False:",
         ("tests/unit/adapters/test_copying.py",),
+    ),
+    Sabotage(
+        "kill a tool's process and leave what it has started",
+        "jidoka/adapters/tool_processes.py",
+        "            os.killpg(child.pid, signal.SIGKILL)",
+        "            os.kill(child.pid, signal.SIGKILL)",
+        (f"{PROCESSES}::test_what_a_call_leaves_running_is_killed_when_it_ends",),
+    ),
+    Sabotage(
+        "forget threads that hang",
+        "jidoka/adapters/tool_threads.py",
+        "                self.abandoned[name] += 1",
+        "                pass",
+        (TOOLBOX,),
+    ),
+    Sabotage(
+        "take a cancellation of a tool's own for ours",
+        "jidoka/adapters/toolbox.py",
+        "            if self._box.backend.is_being_cancelled():",
+        "            if True:",
+        (TOOLBOX,),
+    ),
+    Sabotage(
+        "take arguments that a tool does not have",
+        "jidoka/core/signatures.py",
+        'ConfigDict(extra="forbid", hide',
+        'ConfigDict(extra="ignore", hide',
+        ("tests/unit/core/test_signatures.py",),
+    ),
+    Sabotage(
+        "let a tool say as much as it likes",
+        "jidoka/core/tool_results.py",
+        "        if len(data) > most:",
+        "        if False:",
+        ("tests/unit/core/test_tool_results.py",),
+    ),
+    Sabotage(
+        "let a session choose a tool that there is not",
+        "jidoka/client.py",
+        "        self.house.tools.chosen(llm_config)",
+        "        pass",
+        (f"{STORIES}/test_tools.py",),
+    ),
+    Sabotage(
+        "give two calls of a conversation one id",
+        "jidoka/adapters/answers.py",
+        " if each not in self._ids)",
+        ")",
+        (PROVIDER_TOOLS,),
     ),
 )

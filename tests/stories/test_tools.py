@@ -20,6 +20,7 @@ from jidoka.sync import SyncClient
 from jidoka.testing.census import nothing_left_behind
 from jidoka.testing.world import VirtualWorld
 from tests.stories.kit import PATIENCE, journal, purge_everything
+from tests.unit.adapters import tools_at_hand
 
 INFO = jidoka.CallInfo("session_1", "turn_1", "call_1", "key_1")
 
@@ -152,10 +153,11 @@ async def test_what_cannot_be_a_tool_is_refused_before_anything_is_opened(tools:
 
 
 def test_a_blocking_client_has_tools_as_well() -> None:
-    with SyncClient(tools=TOOLS) as client:
-        session = client.create_session(llm_config={"tools": ["look"]})
+    with SyncClient(tools=(*TOOLS, tools_at_hand.add)) as client:
+        client.create_session(llm_config={"tools": ["look", "add"]})
 
-        assert session.id
+        tool = client.inner.house.tools.chosen({"tools": ["add"]})["add"]
+        assert client.bridge.call(tool.run, {"a": 40}, INFO).content == "42"
         with pytest.raises(InvalidMessage):
             client.create_session(llm_config={"tools": ["lok"]})
 

@@ -119,7 +119,8 @@ class AnthropicWire:
 
     def results(self, body: dict[str, Any]) -> list[tuple[str, Any]]:
         """The results in a request's history: the id of the call, and what came of it."""
-        return [(each["tool_use_id"], each["content"]) for each in self._blocks(body, "tool_result")]
+        found = self._blocks(body, "tool_result")
+        return [(each["tool_use_id"], "".join(part["text"] for part in each["content"])) for each in found]
 
     @staticmethod
     def _blocks(body: dict[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -48,16 +48,16 @@ def knows(value: int) -> list[Any]:
 def calls_and_hangs(port: int) -> None:
     """Calls its test, starts a process that holds on to the line as well, and never ends."""
     with socket.create_connection(("127.0.0.1", port)) as line:
-        sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+        sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(90)"]
         with subprocess.Popen(sleeper, pass_fds=[line.fileno()]):
             line.send(b"here")
-            time.sleep(600)
+            time.sleep(90)
 
 
 def leaves_something_behind(port: int) -> str:
     """Calls its test, starts a process that holds on to the line, and ends."""
     with socket.create_connection(("127.0.0.1", port)) as line:
-        sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+        sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(90)"]
         process = subprocess.Popen(sleeper, pass_fds=[line.fileno()], stdout=subprocess.DEVNULL)
         line.send(b"here")
         # Python complains of a process that nobody has waited for.
