@@ -43,8 +43,7 @@ class Signature:
         self._defaults: set[str] = set()
         fields: dict[str, Any] = {}
         for parameter in _parameters(function, name):
-            kind = _bare(parameter.annotation)
-            if kind is CallInfo:
+            if _bare(parameter.annotation) is CallInfo:
                 self._infos.append(parameter.name)
             else:
                 fields[f"p{len(fields)}"] = self._field(parameter)
@@ -117,6 +116,9 @@ def _parameters(function: Callable[..., Any], name: str) -> list[Parameter]:
             why = f"{parameter} cannot be given by name"
         elif parameter.annotation is Parameter.empty:
             why = f"the parameter {parameter.name!r} has no type"
+        elif _bare(parameter.annotation) is not CallInfo and _mentions(parameter.annotation, CallInfo):
+            # A model could say what it likes about the call.
+            why = f"the parameter {parameter.name!r} is a CallInfo and nothing else, or none at all"
         elif parameter.name == INVALID_JSON:
             why = f"no parameter can be called {INVALID_JSON}"
         else:
@@ -127,6 +129,10 @@ def _parameters(function: Callable[..., Any], name: str) -> list[Parameter]:
 
 def _bare(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _mentions(hint: Any, kind: type) -> bool:
+    return hint is kind or any(_mentions(part, kind) for part in get_args(hint))
 
 
 def _module_of(function: Any) -> str:
