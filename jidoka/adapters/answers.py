@@ -177,7 +177,7 @@ class Answer:
                 self._count(thought)
             case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=thought)):
                 self._count(thought or "")
-            case PartStartEvent(part=ToolCallPart(args=arguments)) if arguments:
+            case PartStartEvent(part=ToolCallPart(args=str(arguments))):
                 self._count(arguments)
             case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)) if arguments:
                 self._count(arguments)

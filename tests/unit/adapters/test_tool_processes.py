@@ -67,6 +67,13 @@ async def test_however_a_process_ends_it_is_a_failed_call(how: str, words: str) 
     assert words in end.content
 
 
+@pytest.mark.parametrize("said", ["x" * 100, "well 2\nxx", "ok -5\nxx", "ok 99999999999\nxx", "ok 1\nÿ"])
+async def test_an_answer_that_is_none_is_a_failed_call(said: str) -> None:
+    end = await call(a_box(ends), "ends", how=said)
+
+    assert end == CallEnd("error", "the tool's process said nothing that can be understood")
+
+
 async def test_a_call_that_hangs_is_killed_at_its_time_with_all_that_it_has_started() -> None:
     world, outcome = VirtualWorld(), Outcome()
     box = a_box(hangs, world=world)
@@ -102,6 +109,25 @@ async def test_a_call_that_is_cancelled_at_once_leaves_nothing() -> None:
 
     assert outcome.end is None
     assert "0 at work" in repr(box.processes)
+
+
+def children() -> set[str]:
+    """The processes that this one has started, dead ones that nobody has waited for among them."""
+    return {pid for tasks in Path("/proc/self/task").glob("*/children") for pid in tasks.read_text().split()}
+
+
+async def test_a_call_that_is_cancelled_at_any_moment_leaves_no_process() -> None:
+    before, box = children(), a_box(at_hand.add)
+    for patience in range(0, 40, 5):
+        outcome = Outcome()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outcome.of, box, "add", {"a": 1})
+            for _ in range(patience):
+                await anyio.lowlevel.checkpoint()
+            outcome.scope.cancel()
+
+        assert children() == before
+        assert "0 at work" in repr(box.processes)
 
 
 async def test_what_a_call_leaves_running_is_killed_when_it_ends() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -88,5 +89,16 @@ def ends_by(how: str) -> str:
             os.closerange(3, 100)
             os._exit(0)
         case _:
-            return how
+            _say_to_the_house(how)
+    time.sleep(90)
     return how
+
+
+def _say_to_the_house(what: str) -> None:
+    """Where the answer goes, wherever that is."""
+    for line in range(3, 20):
+        try:
+            if stat.S_ISFIFO(os.fstat(line).st_mode):
+                os.write(line, what.encode())
+        except OSError:
+            continue
