@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from jidoka.adapters.tool_places import Place
 from jidoka.core.signatures import BadArguments, Signature
-from jidoka.core.tool_results import ended, failed
+from jidoka.core.tool_results import ended, failed, refused
 from jidoka.core.tools import CallEnd, CallInfo
 
 
@@ -58,6 +58,6 @@ def _call(request: dict[str, Any]) -> CallEnd:
             result = asyncio.run(result)
         return ended(result, most=request["most"])
     except BadArguments as error:
-        return CallEnd("error", str(error))
+        return refused(error)
     except BaseException as error:
         return failed(error)

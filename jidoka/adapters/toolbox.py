@@ -16,7 +16,7 @@ from jidoka.adapters.tools import FunctionTool, declared
 from jidoka.adapters.waiting import in_time
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.signatures import BadArguments, Signature
-from jidoka.core.tool_results import ended, failed
+from jidoka.core.tool_results import ended, failed, refused
 from jidoka.core.tools import CallEnd, CallInfo, ToolLimits, ToolSpec, chosen_of
 
 if TYPE_CHECKING:
@@ -98,10 +98,9 @@ class HouseTool:
         """Raises nothing but cancellation."""
         try:
             values = self._signature.bind(arguments, info)
-        except BadArguments as error:
-            return CallEnd("error", str(error))
-        try:
             return await self._run(arguments, values, info)
+        except BadArguments as error:
+            return refused(error)
         except TimeoutError:
             return CallEnd("error", f"no result within {self._timeout:g} s: {_ITS_EFFECT[self._way]}")
         except Exception as error:

@@ -73,7 +73,7 @@ class Signature:
             given = self._model.model_validate_json(to_json(arguments))
         except ValidationError as error:
             problem = self._told(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A validator of theirs.
             problem = f"the arguments cannot be read: {type(error).__name__}"
         else:

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.json_values import sound_text
+from jidoka.core.signatures import BadArguments
 from jidoka.core.tools import CallEnd
 
 _MOST: Final = 2_000
@@ -36,6 +37,11 @@ def failed(error: BaseException) -> CallEnd:
     said = _said(error)
     name = type(error).__name__
     return CallEnd("error", f"{name}: {said}" if said else name)
+
+
+def refused(error: BadArguments) -> CallEnd:
+    """The tool was not even run."""
+    return CallEnd("error", _said(error))
 
 
 def _as_text(result: str) -> bytes:

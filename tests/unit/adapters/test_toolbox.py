@@ -4,12 +4,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from pydantic import AfterValidator
 
 from jidoka.adapters.tools import tool
 from jidoka.core.tools import CallEnd, CallInfo
@@ -91,6 +92,20 @@ async def test_bad_arguments_are_told_and_nothing_is_run() -> None:
     assert end.outcome == "error"
     assert "city: Field required" in end.content
     assert ran == []
+
+
+async def test_bad_arguments_are_told_in_words_that_every_store_can_keep() -> None:
+    def pick(word: Annotated[str, AfterValidator(_picky)], more: int = 1) -> None: ...
+
+    end = await call(a_box(pick), "pick", word="x", **{"nul\0": 1})
+
+    assert end.outcome == "error"
+    assert "not this: \ufffd" in end.content
+    assert "nul\ufffd" in end.content
+
+
+def _picky(value: str) -> str:
+    raise ValueError("not this: \0")
 
 
 class _Mine(BaseException):

@@ -38,6 +38,10 @@ def _refuse(value: str) -> str:
     raise RuntimeError("a validator of somebody's own")
 
 
+def _leave(value: str) -> str:
+    raise SystemExit(1)
+
+
 def schema(function: Callable[..., Any]) -> dict[str, Any]:
     return Signature(function, "f").schema
 
@@ -152,7 +156,10 @@ def test_what_is_told_is_short_and_does_not_quote() -> None:
 def test_a_validator_that_fails_in_its_own_way_is_bad_arguments() -> None:
     def look(a: Annotated[str, AfterValidator(_refuse)]) -> None: ...
 
+    def see(a: Annotated[str, AfterValidator(_leave)]) -> None: ...
+
     assert "RuntimeError" in told(look, a="x")
+    assert "SystemExit" in told(see, a="x")
 
 
 def test_a_method_a_partial_and_an_object_can_be_called_too() -> None:
