@@ -64,8 +64,9 @@ class ModelNames:
         name = llm_config.get("model", DEFAULT)
         if not isinstance(name, str):
             raise ModelNotFound(str(name), known=self._nearest(""))
-        if isinstance(self.find(name), PydanticAIModel):
-            model_options(llm_config)
+        if isinstance(self.find(name), PydanticAIModel | EchoModel):
+            # What others know, they know.
+            model_options({**llm_config, "model": name})
 
     def _of_a_provider(self, name: str, provider: str) -> Model:
         found = self._found.get(name)

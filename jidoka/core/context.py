@@ -87,11 +87,13 @@ def build_context(
     policy: ContextPolicy | None = None,
     meter: Meter = ESTIMATE,
     shown: Sequence[Message] | None = None,
+    tokens: int | None = None,
     now: datetime,
 ) -> Context:
     """What the model sees of *state*. A bound of zero, or less, leaves nothing. Raises InvalidMessage.
 
-    Without a *policy* the conversation is its newest part. Whoever has chosen already what is *shown* says so.
+    Without a *policy* the conversation is its newest part. Whoever has chosen already what is *shown* says so, and
+    may say how many *tokens* that takes.
     """
     _check_parts(include)
     if "conversation" not in include:
@@ -109,7 +111,22 @@ def build_context(
             conversation_count=state.message_count,
             active_file_count=len(state.files),
             timestamp=now.isoformat(),
+            **({} if tokens is None else {"estimated_tokens": tokens}),
         ),
+        "tools": _NOTHING,
+    }
+    return trusted(Context, _CONTEXT_FIELDS, fields)
+
+
+def context_of(session_id: str, conversation: Sequence[Message], *, at: datetime) -> Context:
+    """One with nothing but *conversation*."""
+    fields: dict[str, Any] = {
+        "session_id": session_id,
+        "conversation": FrozenList(conversation),
+        "files": _NOTHING,
+        "file_index": EMPTY,
+        "working_context": EMPTY,
+        "metadata": FrozenDict(conversation_count=len(conversation), active_file_count=0, timestamp=at.isoformat()),
         "tools": _NOTHING,
     }
     return trusted(Context, _CONTEXT_FIELDS, fields)

@@ -77,7 +77,8 @@ class Context(Record):
     file_index: JsonObject
     working_context: JsonObject
     metadata: JsonObject
-    """conversation_count, active_file_count: of the session, not of the window. timestamp: when it was built."""
+    """conversation_count, active_file_count: of the session, not of the window. timestamp: when it was built.
+    In a turn also estimated_tokens: what the conversation takes, by the session's counter."""
     tools: FrozenItems[ToolSpec] = FrozenList()
     """The tools that the model may use in this turn. Outside of a turn there are none."""
 

@@ -121,13 +121,15 @@ async def test_a_sound_config_is_accepted() -> None:
 
     for config in (
         {},
-        {"model": "echo", "anything": 1},
+        {"model": "echo", "seed": 1},
         {"model": "openai:x", "seed": 1},
         {"model": "mine", "top_p": 1},
     ):
         there.check(config)
     with pytest.raises(InvalidMessage):
         there.check({"model": "mine", "anything": 1})
+    with pytest.raises(InvalidMessage):
+        there.check({"model": "echo", "anything": 1})
 
 
 @pytest.mark.parametrize("name", ["openai", "openai:", ":x", ""])
