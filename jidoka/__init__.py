@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jidoka.client import Client as Client
     from jidoka.core.chunks import Chunk as Chunk
     from jidoka.core.chunks import LLMConfig as LLMConfig
+    from jidoka.core.chunks import Question as Question
+    from jidoka.core.chunks import Reply as Reply
     from jidoka.core.chunks import ToolCall as ToolCall
     from jidoka.core.chunks import ToolResult as ToolResult
     from jidoka.core.chunks import Usage as Usage
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from jidoka.core.errors import VersionConflict as VersionConflict
     from jidoka.core.events import Event as Event
     from jidoka.core.events import EventType as EventType
+    from jidoka.core.ledger import SessionUsage as SessionUsage
     from jidoka.core.letters import DeadLetter as DeadLetter
     from jidoka.core.messages import ActiveFile as ActiveFile
     from jidoka.core.messages import Context as Context
@@ -77,13 +80,14 @@ _NAMES = {
     "jidoka.adapters.pydantic_ai": "PydanticAIModel",
     "jidoka.adapters.tools": "FunctionTool tool",
     "jidoka.client": "Client",
-    "jidoka.core.chunks": "Chunk LLMConfig ToolCall ToolResult Usage",
+    "jidoka.core.chunks": "Chunk LLMConfig Question Reply ToolCall ToolResult Usage",
     "jidoka.core.errors": (
         "CorruptRecord IdempotencyConflict InvalidMessage InvalidRole InvalidSessionId InvalidTransition JidokaError "
         "ModelNotFound SessionExists SessionFailed SessionLimitReached SessionNotFound SessionTerminated StorageFull "
         "StoreUnavailable TurnCancelled TurnFailed TurnInProgress VersionConflict"
     ),
     "jidoka.core.events": "Event EventType",
+    "jidoka.core.ledger": "SessionUsage",
     "jidoka.core.letters": "DeadLetter",
     "jidoka.core.messages": "ActiveFile Context ContextStats Message SessionInfo",
     "jidoka.core.pages": "Page",

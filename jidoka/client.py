@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jidoka.actors.errors import InvalidChildSpec
 from jidoka.births import give_birth, import_of
 from jidoka.core import checks
+from jidoka.core.budgets import Limits
 from jidoka.core.config import SUPERVISION
 from jidoka.core.errors import InvalidMessage, JidokaError
 from jidoka.core.frozen import frozen
@@ -159,6 +160,9 @@ class Client:
         self.house.tools.chosen(llm_config)
         ContextPolicy.of(llm_config.get("context"))
         Rules.of(llm_config.get("rules"))
+        Limits.of(llm_config.get("budget"))
+        if llm_config.get("max_turns") is not None:
+            checks.count(llm_config["max_turns"], field="max_turns", least=1)
         return llm_config
 
     def _checked_config(self, config: dict[str, Any]) -> dict[str, Any]:

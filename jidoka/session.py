@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.births import fork_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jidoka.actors.specs import ChildInfo
     from jidoka.actors.supervisor_ref import SupervisorRef
     from jidoka.core.heads import Head
+    from jidoka.core.ledger import SessionUsage
     from jidoka.core.letters import DeadLetter
     from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
     from jidoka.hub.subscription import Subscription
@@ -88,7 +90,7 @@ class Session:
         checks.session_id(self.id)
         await self._door.manager(ask.Activate(self.id, resume=True))
         await self._context(ask.Wake())
-        (await self._door.ref(self.id, "orchestrator")).tell(ask.GoOn(approved=True))
+        await self._go_on(ask.GoOn(approved=True))
         return await self.info()
 
     async def fork(self, *, at: int | None = None, metadata: dict[str, Any] | None = None) -> Session:
@@ -147,6 +149,22 @@ class Session:
         turn_id = f"turn_{key}" if key is not None else f"turn_{self._door.house.world.new_id()}"
         return ask.Prompt(turn_id, content, timeout)
 
+    async def begin_turn(
+        self, content: str, *, idempotency_key: str | None = None, timeout: float | None = None
+    ) -> str:
+        """Begin a turn, and leave it to the session: its id, once it is in the journal.
+
+        `subscribe(after=…)` tells how it goes, from any point on and however often; `prompt` with the same
+        *idempotency_key* waits for its answer. Raises what `prompt` raises before the model is called.
+        """
+        prompt = replace(self._prompt(content, idempotency_key, timeout), is_detached=True)
+        await self._door.orchestrator(self.id, prompt)
+        return prompt.turn_id
+
+    async def usage(self) -> SessionUsage:
+        """Tokens and costs of this session's turns, in all and by model."""
+        return await self._context(ask.ReadUsage())
+
     @asynccontextmanager
     async def stream(
         self, content: str, *, idempotency_key: str | None = None, timeout: float | None = None
@@ -170,7 +188,7 @@ class Session:
         """Answer a turn that is `waiting_input`. Raises InvalidTransition when none is."""
         checks.content(text, field="text")
         await self._context(ask.TakeInput(text, self._door.new_key()))
-        await self._go_on(approved=True)
+        await self._go_on(ask.GoOn(approved=True, text=text))
 
     async def halt(self, *, reason: str) -> SessionInfo:
         """Stop the line: the turn takes no effect before somebody has decided."""
@@ -180,16 +198,20 @@ class Session:
         return await self.info()
 
     async def approve(self, *, decision: str, note: str | None = None, by: str | None = None) -> SessionInfo:
-        """Decide about a halted turn: "approve" or "reject". Raises InvalidTransition when nothing waits."""
+        """Decide about a halted turn: "approve" or "reject". Raises InvalidTransition when nothing waits.
+
+        A call of a tool that is rejected is not made, and the model hears so; so does a model that has asked. Any other
+        turn that is rejected is cancelled.
+        """
         checks.decision(decision)
         if note is not None:
             checks.text(note, field="note")
-        await self._context(ask.Decide(decision, note, checks.owner(by), self._door.new_key()))
-        await self._go_on(approved=decision == "approve")
+        goes_on = await self._context(ask.Decide(decision, note, checks.owner(by), self._door.new_key()))
+        await self._go_on(ask.GoOn(approved=decision == "approve", cancels=not goes_on, text=note))
         return await self.info()
 
-    async def _go_on(self, *, approved: bool) -> None:
-        (await self._door.ref(self.id, "orchestrator")).tell(ask.GoOn(approved))
+    async def _go_on(self, decision: ask.GoOn) -> None:
+        (await self._door.ref(self.id, "orchestrator")).tell(decision)
 
     # --- files and the working context -------------------------------------------------------------------------
 

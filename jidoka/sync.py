@@ -161,6 +161,8 @@ class SyncSession(Blocking[Session]):
     get_history = blocking(Session.get_history)
     clear_history = blocking(Session.clear_history)
     prompt = blocking(Session.prompt)
+    begin_turn = blocking(Session.begin_turn)
+    usage = blocking(Session.usage)
     stream = blocking_context(Session.stream)
     cancel_turn = blocking(Session.cancel_turn)
     send_input = blocking(Session.send_input)

@@ -21,6 +21,7 @@ from jidoka.sessions.root import SessionsRoot
 
 if TYPE_CHECKING:
     from jidoka.core.settings import Settings
+    from jidoka.core.tokens import TokenCounter
     from jidoka.ports.models import Model
     from jidoka.ports.store import Store
     from jidoka.ports.world import World
@@ -80,11 +81,19 @@ async def open_house(
             mailbox=settings.mailbox,
             call_timeout=settings.call_timeout,
             max_context_tokens=settings.max_context_tokens,
+            context_prune_threshold=settings.context_prune_threshold,
+            exact_counter=_exact_counter,
             housekeeping_every=settings.housekeeping_every,
             stale_grace=settings.stale_grace,
         )
         await _start_actors(house)
         yield house
+
+
+def _exact_counter(model: str) -> TokenCounter:
+    from jidoka.adapters.bpe import exact_counter
+
+    return exact_counter(model)
 
 
 async def _start_actors(house: House) -> None:

@@ -10,6 +10,8 @@ from jidoka.core.errors import InvalidMessage
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 Interrupted = Literal["fail", "resume"]
+WhenBusy = Literal["refuse", "queue"]
+FailedQuestion = Literal["drop", "keep"]
 
 SUPERVISION: Final = frozenset({"strategy", "max_restarts", "within", "shutdown"})
 """The options that are a supervisor's. `InvalidMessage.field` says whether one of these was refused."""
@@ -37,7 +39,11 @@ class SessionConfig:
     max_age: float | None = None
     """So long after its last activity a session that rests, or has ended, is purged. None: never."""
     interrupted_turn: Interrupted = "fail"
-    """A turn that was under way when its process ended is closed as failed, or run again."""
+    """A turn that was under way when its process or its orchestrator ended is closed as failed, or gone on with."""
+    when_busy: WhenBusy = "refuse"
+    """What becomes of a prompt while a turn is under way: refused as TurnInProgress, or begun after it."""
+    failed_question: FailedQuestion = "drop"
+    """Whether the question of a turn that failed, or was cancelled, is kept in the history."""
     max_files: int = 50
     max_context_items: int = 50
 
@@ -59,14 +65,12 @@ class SessionConfig:
         return asdict(self)
 
 
-def _strategy(name: str, value: Any) -> None:
-    if not isinstance(value, str) or value not in {"one_for_one", "one_for_all", "rest_for_one"}:
-        raise InvalidMessage(f"{name} is one_for_one, one_for_all or rest_for_one", field=name)
+def _one_of(*names: str) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, str) or value not in names:
+            raise InvalidMessage(f"{name} is {', '.join(names[:-1])} or {names[-1]}", field=name)
 
-
-def _interrupted(name: str, value: Any) -> None:
-    if not isinstance(value, str) or value not in {"fail", "resume"}:
-        raise InvalidMessage(f"{name} is fail or resume", field=name)
+    return check
 
 
 # Nothing compares with NaN, so that it is in no span.
@@ -98,14 +102,16 @@ def _is_number(value: Any) -> bool:
 
 
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "strategy": _strategy,
+    "strategy": _one_of("one_for_one", "one_for_all", "rest_for_one"),
     "max_restarts": _at_least(0),
     "within": _seconds,
     "shutdown": _patience,
     "idle_after": _seconds,
     "suspend_after": _seconds,
     "max_age": _seconds_or_never,
-    "interrupted_turn": _interrupted,
+    "interrupted_turn": _one_of("fail", "resume"),
+    "when_busy": _one_of("refuse", "queue"),
+    "failed_question": _one_of("drop", "keep"),
     "max_files": _at_least(1),
     "max_context_items": _at_least(0),
 }

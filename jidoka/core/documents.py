@@ -20,6 +20,7 @@ from jidoka.core.letters import PART
 from jidoka.core.seals import SEAL, check_seal, sealed
 from jidoka.core.seed_documents import from_monitor, from_seed_001
 from jidoka.core.state import SessionState
+from jidoka.core.summaries import SUMMARY
 
 FORMAT: Final = "jidoka.session"
 VERSION: Final = 1
@@ -36,8 +37,9 @@ CARRIED: Final = frozenset(
     )
 )
 
-# Metadata is carried as a whole; dead letters belong to the life in which they died.
-_NOT_CARRIED: Final = frozenset({"metadata", PART})
+# Metadata is carried as a whole; dead letters belong to the life in which they died; summaries name entries of one
+# journal.
+_NOT_CARRIED: Final = frozenset({"metadata", PART, SUMMARY})
 _TIMED: Final = frozenset({str(EventType.CONVERSATION_ADDED), str(EventType.FILE_ADDED)})
 # What the counts of an export have to agree on with its journal.
 _COUNTS: Final = ("last_seq", "message_count", "version", "incarnation", "status")
@@ -186,7 +188,9 @@ def _look_at_birth(data: Mapping[str, Any]) -> None:
 
 def _look_at_message(data: Mapping[str, Any]) -> None:
     checks.role(data["role"])
-    checks.content(data["content"])
+    if data["content"] != "" or data["role"] not in {"assistant", "tool"}:
+        # A call of a tool may be all that was said, and nothing its result.
+        checks.content(data["content"])
     checks.text(data["id"], field="id")
     checks.json_object(data.get("metadata"), field="metadata")
     _look_at_time(data)
@@ -214,7 +218,7 @@ def _look_at_update(data: Mapping[str, Any]) -> None:
             checks.context_key(data["key"])
             if data["op"] not in {"put", "delete"} or (data["op"] == "put" and "value" not in data):
                 raise ValueError("neither put with a value nor delete")
-        case "dead_letters":
+        case "dead_letters" | "summary":
             pass
         case _:
             raise ValueError("an unknown part")

@@ -238,7 +238,14 @@ STORE_TROUBLE: Final = (StoreUnavailable, StorageFull, CorruptRecord)
 """Nothing is wrong with the request, and what became of a write is not known for certain."""
 
 
-# --- between a store and its writer; these do not leave the package -----------------------------
+# --- within a session, and between a store and its writer; these do not leave the package -------
+
+
+class LineStopped(Refused):
+    """The turn has to wait until a person has decided."""
+
+    def __init__(self) -> None:
+        super().__init__("the line is stopped")
 
 
 class StaleSequence(Refused):

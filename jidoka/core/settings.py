@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jidoka.core import checks
-from jidoka.core.config import Interrupted, SessionConfig, Strategy
+from jidoka.core.config import FailedQuestion, Interrupted, SessionConfig, Strategy, WhenBusy
 from jidoka.core.document_parts import id_or_none
 from jidoka.core.endpoints import ENDPOINT_NAME, Endpoint, ModelLimits
 from jidoka.core.tools import ToolLimits
@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     suspend_after: float = _DEFAULTS.suspend_after
     max_age: float | None = _DEFAULTS.max_age
     interrupted_turn: Interrupted = _DEFAULTS.interrupted_turn
+    when_busy: WhenBusy = _DEFAULTS.when_busy
+    failed_question: FailedQuestion = _DEFAULTS.failed_question
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
 

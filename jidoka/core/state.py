@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from jidoka.core.chunks import Usage
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord
 from jidoka.core.events import EventType
 from jidoka.core.frozen import EMPTY, FrozenDict, freeze, frozen
 from jidoka.core.heads import Fold, Head, gap, unreadable
+from jidoka.core.ledger import Ledger
 from jidoka.core.letters import PART, DeadLetter, letter_of
 from jidoka.core.messages import ActiveFile, Message
 from jidoka.core.records import trusted
+from jidoka.core.summaries import SUMMARY, Summary, summary_of
 from jidoka.core.timeline import Timeline
+from jidoka.core.turns import OpenTurn, turn_after
+
+NOTHING_USED = Ledger()
 
 _MESSAGE_FIELDS = frozenset(Message.model_fields)
 _FILE_FIELDS = frozenset(ActiveFile.model_fields)
@@ -44,7 +51,7 @@ def _when(entry: Entry) -> datetime:
 class SessionState(Head):
     """Head and content. An idle session has no content, and what it has none of takes no room."""
 
-    __slots__ = ("_index", "_messages", "_timeline", "_working", "files", "letters")
+    __slots__ = ("_index", "_messages", "_timeline", "_working", "files", "ledger", "letters", "open_turn", "summaries")
 
     def __init__(self, session_id: str, *, arrival: int = 0) -> None:
         super().__init__(session_id, arrival=arrival)
@@ -52,6 +59,11 @@ class SessionState(Head):
         """The active files, oldest first."""
         self.letters: Mapping[str, DeadLetter] = EMPTY
         """The dead letters by id, oldest first."""
+        self.open_turn: OpenTurn | None = None
+        """What the open turn has done so far."""
+        self.ledger = NOTHING_USED
+        self.summaries: tuple[Summary, ...] = ()
+        """What models made of the older parts of the conversation, in the order in which they did."""
         self._messages: list[Message] | None = None
         self._timeline: Timeline | None = None
         self._index: dict[str, FrozenDict] | None = None
@@ -105,6 +117,7 @@ class SessionState(Head):
         head._copy_into(state)  # pyright: ignore[reportPrivateUsage]
         state.files = ()
         state.letters = EMPTY
+        state.open_turn, state.ledger, state.summaries = None, NOTHING_USED, ()
         state._messages = state._timeline = state._index = state._working = None
         seq = 0
         for entry in entries:
@@ -123,6 +136,7 @@ class SessionState(Head):
         self._copy_into(other)
         other.files = self.files
         other.letters = self.letters
+        other.open_turn, other.ledger, other.summaries = self.open_turn, self.ledger, self.summaries
         other._messages = self._messages and list(self._messages)
         other._timeline = None
         other._index = self._index and dict(self._index)
@@ -141,6 +155,7 @@ class SessionState(Head):
 
     def _clear(self, _: Entry) -> None:
         self._messages = self._timeline = None
+        self.summaries = ()
 
     def _add_file(self, entry: Entry) -> None:
         fields = {"path": entry.data["path"], "added_at": _when(entry)}
@@ -160,6 +175,10 @@ class SessionState(Head):
             self._update_index(entry)
         elif part == PART:
             self._update_letters(entry)
+        elif part == SUMMARY:
+            self.summaries = (*self.summaries, summary_of(entry))
+            usage = Usage.model_validate(entry.data.get("usage") or {})
+            self.ledger = self.ledger.with_usage(entry.data.get("model", ""), usage)
 
     def _update_working(self, data: dict[str, Any]) -> None:
         if self._working is None:
@@ -175,6 +194,18 @@ class SessionState(Head):
         if entry.data["op"] == "add":
             letters[letter_id] = letter_of(entry)
         self.letters = letters or EMPTY
+
+    def _take_turn(self, entry: Entry) -> None:
+        self.open_turn = turn_after(self.open_turn, entry)
+
+    def _end_turn(self, entry: Entry) -> None:
+        data, turn = entry.data, self.open_turn
+        if turn is not None:
+            said = data.get("usage")
+            usage = turn.usage if said is None else Usage.model_validate(said)
+            ledger = self.ledger.with_turn(turn.model, usage).measured(data.get("measured"))
+            self.ledger = replace(ledger, is_approved=True) if "session" in turn.approved_budgets else ledger
+        self.open_turn = None
 
     def _update_index(self, entry: Entry) -> None:
         if self._index is None:
@@ -192,5 +223,13 @@ _FOLDS: dict[str, Fold] = {
         EventType.FILE_ADDED: SessionState._add_file,  # pyright: ignore[reportPrivateUsage]
         EventType.FILE_REMOVED: SessionState._remove_file,  # pyright: ignore[reportPrivateUsage]
         EventType.CONTEXT_UPDATED: SessionState._update,  # pyright: ignore[reportPrivateUsage]
+        EventType.TURN_STARTED: SessionState._take_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.TOOL_CALL: SessionState._take_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.TOOL_RESULT: SessionState._take_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.SESSION_HALTED: SessionState._take_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.DECISION_RECORDED: SessionState._take_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.TURN_COMPLETED: SessionState._end_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.TURN_FAILED: SessionState._end_turn,  # pyright: ignore[reportPrivateUsage]
+        EventType.TURN_CANCELLED: SessionState._end_turn,  # pyright: ignore[reportPrivateUsage]
     }.items()
 }

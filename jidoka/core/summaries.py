@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
+from jidoka.core.entries import Entry
 from jidoka.core.frozen import frozen
 from jidoka.core.messages import Message
 from jidoka.core.policies import ContextPolicy
@@ -27,6 +28,10 @@ VERBATIM: Final = 0.5
 SHARE: Final = 0.25
 # … and so are as many of one level.
 FAN_IN: Final = 8
+
+
+SUMMARY: Final = "summary"
+"""The part of the context that a `context_updated` with a summary is about."""
 
 
 class Summary(Record):
@@ -59,6 +64,18 @@ class SummaryPlan:
     last_seq: int
     level: int
     messages: tuple[Message, ...]
+
+
+def summary_of(entry: Entry) -> Summary:
+    """The summary that *entry* holds."""
+    data = entry.data
+    return Summary(
+        first_seq=data["first_seq"],
+        last_seq=data["last_seq"],
+        level=data["level"],
+        content=data["content"],
+        at=entry.at,
+    )
 
 
 def in_force(summaries: Iterable[Summary]) -> list[Summary]:

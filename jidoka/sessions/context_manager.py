@@ -20,6 +20,7 @@ from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
 from jidoka.sessions.context_clock import Clock, GoIdle
 from jidoka.sessions.context_recovery import OWED, TOLD, Recovery
+from jidoka.sessions.context_tools import ToolRecords
 from jidoka.sessions.context_turns import TurnRecords
 from jidoka.sessions.context_writes import Writes
 from jidoka.sessions.drafts import Draft
@@ -43,7 +44,7 @@ OPEN = frozenset({SessionStatus.ACTIVE, SessionStatus.IDLE, SessionStatus.WAITIN
 CAREFUL = TOLD | OWED
 
 
-class ContextManager(Recovery, Clock, Writes, TurnRecords, Letters, Actor):
+class ContextManager(Recovery, Clock, Writes, TurnRecords, ToolRecords, Letters, Actor):
     """History, active files, file index and working context of one session, and its status."""
 
     # Clients are refused at the door, by the house's bound. What the house itself has to say always finds room.
@@ -171,15 +172,20 @@ class ContextManager(Recovery, Clock, Writes, TurnRecords, Letters, Actor):
         if not self._epoch:
             return None
         is_closing = self.setup.house.system.is_leaving and self.setup.config.interrupted_turn == "fail"
-        if self._is_in_doubt or (is_closing and self.state.turn is not None):
+        if self._is_in_doubt or (is_closing and self._leaves_a_turn):
             return self.now_or_later(self._finish(is_closing))
         return None
+
+    @property
+    def _leaves_a_turn(self) -> bool:
+        """Whether there is a turn that nobody can go on with. One that waits for a person needs no process."""
+        return self.state.turn is not None and self.state.status is not SessionStatus.WAITING_INPUT
 
     async def _finish(self, is_closing: bool) -> None:
         try:
             if self._is_in_doubt:
                 await self.tell_the_rest()
-            if is_closing and self.state.turn is not None:
+            if is_closing and self._leaves_a_turn:
                 # The process ends in order, and the orchestrator has ended before this.
                 await self.commit(self.turn_is_over("interrupted"), None, lambda _: None)
         except (JidokaError, Shutdown) as trouble:
@@ -214,6 +220,11 @@ WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {
     ask.TakeInput: ContextManager.take_input,
     ask.OrchestratorBack: ContextManager.orchestrator_back,
     ask.StartTurn: ContextManager.start_turn,
+    ask.NextStep: ContextManager.next_step,
+    ask.AddSummary: ContextManager.add_summary,
+    ask.BeginCall: ContextManager.begin_call,
+    ask.EndCall: ContextManager.end_call,
+    ask.AskPerson: ContextManager.ask_person,
     ask.CompleteTurn: ContextManager.complete_turn,
     ask.EndTurn: ContextManager.end_turn,
     GoIdle: ContextManager.go_idle,

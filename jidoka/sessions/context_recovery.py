@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jidoka.actors.errors import ActorDead
 from jidoka.actors.exits import Shutdown
@@ -20,7 +20,6 @@ from jidoka.core.frozen import frozen
 from jidoka.core.lifecycle import LIVE
 from jidoka.core.state import SessionState
 from jidoka.core.status import SessionStatus
-from jidoka.core.wellformed import interrupted_results
 from jidoka.sessions import requests as ask
 from jidoka.sessions.context_clock import GoIdle
 from jidoka.sessions.drafts import Draft, status_draft
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("jidoka.sessions")
 
 Work = Coroutine[Any, Any, Any]
-
-MOST_ATTEMPTS: Final = 3
-"""A turn that ends the process each time it is run is not run for ever."""
 
 # How every session begins: one dict for all of them, which nobody can change.
 BORN: Draft = (
@@ -66,6 +62,7 @@ class Recovery:
         def restarts(self) -> int: ...
 
         def start_the_clock(self) -> None: ...
+        def turn_is_interrupted(self, *, may_go_on: bool) -> tuple[list[Draft], ask.Prompt | None]: ...
         def now_or_later(self, work: Coroutine[Any, Any, Any]) -> Any: ...
         def handle(self, message: Any) -> Any: ...
         def apply(self, entries: list[Entry]) -> None: ...
@@ -121,13 +118,13 @@ class Recovery:
             return
         entries = await store.read(session_id)
         self._know(SessionState.resumed(head, entries))
-        await self._say_why(entries)
+        await self._say_why()
 
     def _know(self, state: SessionState) -> None:
         self.state, self._epoch = state, state.epoch
 
-    async def _say_why(self, entries: Sequence[Entry] = ()) -> None:
-        drafts = self._first_words(entries)
+    async def _say_why(self) -> None:
+        drafts = self._first_words()
         if drafts:
             await self.commit(drafts, None, lambda _: None)
         self._is_unheard = self.setup.is_resuming = False
@@ -135,7 +132,7 @@ class Recovery:
             # Somebody else has ended it: there is nothing left to do here.
             self.setup.ask_to_suspend()
 
-    def _first_words(self, entries: Sequence[Entry]) -> list[Draft]:
+    def _first_words(self) -> list[Draft]:
         """What a new incarnation has to say about why it is there."""
         status, is_wanted, drafts = self.state.status, self.setup.is_resuming, list[Draft]()
         if status in LIVE and not is_wanted:
@@ -143,22 +140,14 @@ class Recovery:
             self.setup.house.restarts += 1
             drafts.append((EventType.CHILD_RESTARTED, {"child": child, "restarts": self.restarts}))
         if self.state.turn is not None and not self.restarts:
-            drafts += [*interrupted_results(entries), self._interrupted(self.state.turn, entries)]
+            # No process runs it any more.
+            closing, self.setup.unfinished = self.turn_is_interrupted(may_go_on=is_wanted)
+            drafts += closing
         if status is SessionStatus.SUSPENDED or (status is SessionStatus.FAILED and is_wanted):
             extra = {"incarnation": self.state.incarnation + 1} if status is SessionStatus.FAILED else {}
             drafts.append(status_draft(SessionStatus.ACTIVE, status, **extra))
             drafts.append((EventType.SESSION_RESUMED, {}))
         return drafts
-
-    def _interrupted(self, turn_id: str, entries: Sequence[Entry]) -> Draft:
-        """A turn that no process runs any more: over, or, where the session wants it, begun again."""
-        if self.setup.is_resuming and self.setup.config.interrupted_turn == "resume":
-            data = _beginning_of(turn_id, entries)
-            attempt = data.get("attempt", 1) + 1
-            if attempt <= MOST_ATTEMPTS:
-                self.setup.unfinished = ask.Prompt(turn_id, data["content"])
-                return EventType.TURN_STARTED, {**data, "attempt": attempt}
-        return EventType.TURN_FAILED, {"turn_id": turn_id, "error": "interrupted"}
 
     # --- in doubt --------------------------------------------------------------------------------------------
 
@@ -219,10 +208,3 @@ class Recovery:
 
     def _log(self, trouble: JidokaError) -> None:
         log.warning("a session cannot reach its journal: %s", trouble, extra={"session_id": self.setup.session_id})
-
-
-def _beginning_of(turn_id: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    for entry in reversed(entries):
-        if entry.type == EventType.TURN_STARTED and entry.data["turn_id"] == turn_id:
-            return entry.data
-    raise CorruptRecord(f"the turn {turn_id} has no beginning", place="journal")

@@ -45,6 +45,10 @@ class Writes:
 
         def may_be_suspended(self) -> bool: ...
 
+        def turn_is_over(self, error: str | None, **more: Any) -> list[Draft]: ...
+
+        def turn_is_interrupted(self, *, may_go_on: bool) -> tuple[list[Draft], ask.Prompt | None]: ...
+
         def unless_done(self, key: str, refusal: JidokaError, answer: Callable[[list[Entry]], Any]) -> Any: ...
 
     # --- history ---------------------------------------------------------------------------------------------
@@ -189,17 +193,23 @@ class Writes:
         return self.write(drafts, None, lambda _: True)
 
     def decide(self, message: ask.Decide) -> Any:
-        """A person has looked. Raises InvalidTransition when nothing waits."""
+        """A person has looked: does the turn go on? Raises InvalidTransition when nothing waits."""
+        turn, is_approved = self.state.open_turn, message.decision == "approve"
+        halted = None if turn is None else turn.halted
+        # A call that is refused, or a question, is answered so; anything else that is rejected is called off.
+        goes_on = is_approved or (halted is not None and (halted.asks or halted.reason == "needs_approval"))
         if self.state.status is not SessionStatus.WAITING_INPUT:
-            return self.unless_done(message.key, self._nothing_waits(), _nothing)
-        return self._decided(message.decision, message.note, message.by, message.key)
+            return self.unless_done(message.key, self._nothing_waits(), lambda _: goes_on)
+        return self._decided(message.decision, message.note, message.by, message.key, goes_on)
 
-    def _decided(self, decision: str, note: str | None, by: str | None, key: str | None = None) -> Any:
+    def _decided(
+        self, decision: str, note: str | None, by: str | None, key: str | None = None, answer: bool | None = None
+    ) -> Any:
         drafts: list[Draft] = [
             (EventType.DECISION_RECORDED, {"decision": decision, "note": note, "by": by}),
             self.status_draft(SessionStatus.ACTIVE),
         ]
-        return self.write(drafts, key, _nothing)
+        return self.write(drafts, key, lambda _: answer)
 
     def take_input(self, message: ask.TakeInput) -> Any:
         """What a person says to a turn that waits."""
@@ -222,16 +232,11 @@ class Writes:
         return InvalidTransition(status=self.state.status, target=SessionStatus.ACTIVE)
 
     def orchestrator_back(self, message: ask.OrchestratorBack) -> Any:
-        """Whatever the orchestrator's earlier incarnation was doing is over."""
+        """Whatever the orchestrator's earlier incarnation was doing is over, or this one is to go on with it."""
         self.setup.house.restarts += 1
-        drafts = self.turn_is_over("interrupted")
+        drafts, unfinished = self.turn_is_interrupted(may_go_on=True)
         drafts.append((EventType.CHILD_RESTARTED, {"child": "orchestrator", "restarts": message.restarts}))
-        return self.write(drafts, None, _nothing)
-
-    def turn_is_over(self, error: str) -> list[Draft]:
-        """The entry that closes the open turn, if there is one."""
-        turn = self.state.turn
-        return [] if turn is None else [(EventType.TURN_FAILED, {"turn_id": turn, "error": error})]
+        return self.write(drafts, None, lambda _: unfinished)
 
 
 def _nothing(_: list[Entry]) -> None:

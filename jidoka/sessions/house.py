@@ -9,11 +9,14 @@ from jidoka.sessions.poison import Crashes
 from jidoka.sessions.registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jidoka.actors.ref import ActorRef
     from jidoka.actors.supervisor_ref import SupervisorRef
     from jidoka.actors.system import ActorSystem
     from jidoka.core.config import SessionConfig
     from jidoka.core.filecache import FileCache
+    from jidoka.core.tokens import TokenCounter
     from jidoka.hub.hub import EventHub
     from jidoka.ports.models import Models
     from jidoka.ports.store import Store
@@ -37,6 +40,8 @@ class House:
     mailbox: int
     call_timeout: float
     max_context_tokens: int
+    context_prune_threshold: float
+    exact_counter: Callable[[str], TokenCounter]
     housekeeping_every: float
     stale_grace: float
     # Children of sessions that were started again.

@@ -6,17 +6,15 @@ turn says is written by the context manager; this actor keeps nothing that a cra
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-
-import anyio
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from jidoka.actors.actor import Actor
-from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout
+from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.actors.exits import ExitReason, text_of
-from jidoka.core import checks
-from jidoka.core.chunks import Chunk, LLMConfig
+from jidoka.core.chunks import Reply
 from jidoka.core.errors import (
     STORE_TROUBLE,
     InvalidMessage,
@@ -26,62 +24,21 @@ from jidoka.core.errors import (
     TurnFailed,
     TurnInProgress,
 )
-from jidoka.core.events import EventType, live_event
-from jidoka.core.json_values import sound_text
-from jidoka.core.messages import Context, Message
-from jidoka.core.status import SessionStatus
+from jidoka.core.messages import Message
 from jidoka.sessions import requests as ask
 from jidoka.sessions.poison import MAX_CRASHES, blame, put_aside
+from jidoka.sessions.turn import Turn
+from jidoka.sessions.turn_run import TurnRun
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
     from jidoka.actors.children import Child
     from jidoka.actors.ref import ActorRef
     from jidoka.actors.supervisor import Supervisor
-    from jidoka.sessions.feed import Feed
     from jidoka.sessions.setup import SessionSetup
 
-
-class Turn:
-    """A turn that is under way."""
-
-    __slots__ = ("feed", "gate", "id", "is_cancelled", "is_late", "prompt", "scope", "slot")
-
-    def __init__(self, prompt: ask.Prompt, slot: Slot | None) -> None:
-        self.id = prompt.turn_id
-        self.prompt = prompt
-        self.slot = slot
-        self.feed: Feed | None = prompt.feed
-        self.scope = anyio.CancelScope()
-        self.is_cancelled = False
-        self.is_late = False
-        # Set while the line is stopped: opened by the decision.
-        self.gate: anyio.Event | None = None
-
-    @property
-    def is_unheard(self) -> bool:
-        """Whether nobody waits for it."""
-        return self.slot is None and self.feed is None
-
-    def is_for(self, prompt: ask.Prompt) -> bool:
-        """Whether *prompt* asks for the same."""
-        return (prompt.turn_id, prompt.content) == (self.id, self.prompt.content)
-
-    def expire(self) -> None:
-        """Its time is up."""
-        self.is_late = True
-        self.scope.cancel()
-
-    def settle(self, answer: Message | None, error: Exception | None) -> None:
-        """Tell whoever asked. Once."""
-        if self.feed is not None:
-            self.feed.end(answer, error)
-        if self.slot is None or self.slot.done():
-            return
-        if error is not None:
-            self.slot.set_exception(error)
-        else:
-            self.slot.set_result(answer)
+MOST_WAITING: Final = 1_000
+"""Prompts that may wait for one session, where it queues them."""
 
 
 class Orchestrator(Actor):
@@ -93,13 +50,20 @@ class Orchestrator(Actor):
         super().__init__()
         self.setup = setup
         self._turn: Turn | None = None
+        # Prompts that wait, where the session queues them.
+        self._waiting: deque[tuple[ask.Prompt, Slot | None]] | None = None
 
     def on_start(self) -> None:
-        """A new incarnation ends the turn of the one before it; one in a new process may have to run it again."""
+        """A new incarnation finds out what became of its turn; one in a new process may have to go on with it."""
         if self.restarts:
-            self._context().tell(ask.OrchestratorBack(self.restarts))
+            self.start_soon(self._take_up)
         unfinished, self.setup.unfinished = self.setup.unfinished, None
         if unfinished is not None:
+            self._begin(unfinished, None)
+
+    async def _take_up(self) -> None:
+        unfinished = await self._tell_context(ask.OrchestratorBack(self.restarts))
+        if unfinished is not None and self._turn is None:
             self._begin(unfinished, None)
 
     def on_receive(self, message: Any) -> Any:
@@ -108,8 +72,8 @@ class Orchestrator(Actor):
                 return self._start_turn(message)
             case ask.CancelTurn(turn_id):
                 return self._cancel(turn_id)
-            case ask.GoOn(approved):
-                return self._go_on(approved)
+            case ask.GoOn():
+                return self._go_on(message)
             case _:
                 raise InvalidMessage(f"an orchestrator does not know {type(message).__name__}")
 
@@ -117,17 +81,31 @@ class Orchestrator(Actor):
 
     def _start_turn(self, prompt: ask.Prompt) -> None:
         turn = self._turn
-        if turn is not None:
-            if not (turn.is_unheard and prompt.feed is None and turn.is_for(prompt)):
-                raise TurnInProgress(self.setup.session_id)
-            # Asked again, with the same key, after the process in which it began had ended.
-            turn.slot = self.answer_later()
-            return
+        if turn is None:
+            self._begin(prompt, self._slot_for(prompt))
+        elif turn.is_for(prompt):
+            # Asked again, with the same key.
+            turn.join(prompt, self.answer_later())
+        elif self.setup.config.when_busy == "queue":
+            self._wait(prompt)
+        else:
+            raise TurnInProgress(self.setup.session_id)
+
+    def _slot_for(self, prompt: ask.Prompt) -> Slot | None:
         # Whoever streams is answered at once, and hears the rest through the feed.
-        self._begin(prompt, self.answer_later() if prompt.feed is None else None)
+        return self.answer_later() if prompt.feed is None else None
+
+    def _wait(self, prompt: ask.Prompt) -> None:
+        if self._waiting is None:
+            waiting = self._waiting = deque[tuple[ask.Prompt, "Slot | None"]]()
+            self.jidoka_cell.watch(lambda reason: _refuse(waiting, reason))
+        if len(self._waiting) >= MOST_WAITING:
+            raise MailboxFull(f"session {self.setup.session_id} has {len(self._waiting)} prompts waiting")
+        self._waiting.append((prompt, self._slot_for(prompt)))
 
     def _begin(self, prompt: ask.Prompt, slot: Slot | None) -> None:
-        turn = self._turn = Turn(prompt, slot)
+        turn = self._turn = Turn(prompt)
+        turn.join(prompt, slot)
         self.jidoka_cell.watch(self._end_with_me(turn))
         self.start_soon(self._run, turn)
 
@@ -141,19 +119,17 @@ class Orchestrator(Actor):
         turn = self._turn
         if turn is None or (turn_id is not None and turn.id != turn_id):
             return False
-        turn.is_cancelled = True
-        turn.scope.cancel()
+        turn.cancel()
         return True
 
-    def _go_on(self, approved: bool) -> None:
+    def _go_on(self, decision: ask.GoOn) -> None:
         turn = self._turn
         if turn is None:
             return
-        if not approved:
-            self._cancel(turn.id)
-        elif turn.gate is not None:
-            turn.gate.set()
-            turn.gate = None
+        if decision.cancels:
+            turn.cancel()
+        else:
+            turn.decided(Reply(approved=decision.approved, text=decision.text))
 
     # --- the turn itself -------------------------------------------------------------------------------------
 
@@ -161,8 +137,9 @@ class Orchestrator(Actor):
         answer: Message | None = None
         error: Exception | None = None
         try:
+            run = TurnRun(self.setup, turn, self._tell_context)
             with turn.scope, self._in_time(turn):
-                answer = await self._converse(turn)
+                answer = await run.converse()
         except ActorRestarted as crashed:
             # What this turn had to say crashed the context manager each time.
             error = self._failed_by(turn, crashed)
@@ -178,6 +155,8 @@ class Orchestrator(Actor):
                 answer = complete
         self._turn = None
         turn.settle(answer, None if answer is not None else error)
+        if self._waiting:
+            self._begin(*self._waiting.popleft())
 
     @contextmanager
     def _in_time(self, turn: Turn) -> Generator[None]:
@@ -194,10 +173,7 @@ class Orchestrator(Actor):
             timers.cancel(timer)
 
     def _failed_by(self, turn: Turn, failure: Exception) -> TurnFailed:
-        known = failure if isinstance(failure, TurnFailed) and failure.reason is not None else None
-        error = self._failure(turn, text_of(failure) if known is None else known.error)
-        if known is not None:
-            error.reason, error.retry_after = known.reason, known.retry_after
+        error = self._failure(turn, text_of(failure))
         error.__cause__ = failure
         return error
 
@@ -219,63 +195,14 @@ class Orchestrator(Actor):
         if isinstance(error, TurnInProgress | InvalidTransition):
             return None
         said = None if turn.is_cancelled else _said_of(error)
+        reason = error.reason if isinstance(error, TurnFailed) else None
+        usage = TurnRun.usage_of(turn.said, turn.allowance)
         try:
-            return await self._tell_context(ask.EndTurn(turn.id, said))
+            end = ask.EndTurn(turn.id, said, reason, turn.said.text, usage, turn.is_late)
+            return await self._tell_context(end)
         except STORE_TROUBLE:
             # The context manager owes it to the journal now.
             return None
-
-    async def _converse(self, turn: Turn) -> Message:
-        config = self._llm_config()
-        model = self.setup.house.models.find(config.model)
-        start = await self._tell_context(ask.StartTurn(turn.id, turn.prompt.content, config.model))
-        if start.context is None:
-            assert start.answer is not None
-            return start.answer
-        text, usage = await self._listen(turn, model, start.context, config)
-        while True:
-            try:
-                return await self._tell_context(ask.CompleteTurn(turn.id, turn.prompt.content, text, usage))
-            except InvalidTransition as stopped:
-                if stopped.status is not SessionStatus.WAITING_INPUT:
-                    raise
-                await self._wait_for_a_person(turn)
-
-    @staticmethod
-    async def _wait_for_a_person(turn: Turn) -> None:
-        # Nothing is handled between the refusal and this line: the decision comes as a message, and finds the gate.
-        gate = turn.gate = anyio.Event()
-        await gate.wait()
-
-    async def _listen(self, turn: Turn, model: Any, context: Context, config: LLMConfig) -> tuple[str, dict[str, Any]]:
-        pieces: list[str] = []
-        usage: dict[str, Any] = {}
-        try:
-            async with _closing(model.respond(context, config)) as chunks:
-                async for chunk in chunks:
-                    piece = chunk if isinstance(chunk, str) else chunk.text
-                    if isinstance(chunk, Chunk) and chunk.usage is not None:
-                        usage = chunk.usage.model_dump(exclude_none=True)
-                    if piece:
-                        pieces.append(sound_text(piece, "output"))
-                        self._say(turn, piece)
-            return checks.content("".join(pieces), field="answer"), usage
-        except Exception as failure:
-            # Whatever a model raises, also if it is one of ours: it is this turn that has failed.
-            raise self._failed_by(turn, failure) from failure
-
-    def _say(self, turn: Turn, piece: str) -> None:
-        if turn.feed is not None:
-            turn.feed.push(piece)
-        hub, session_id = self.setup.house.hub, self.setup.session_id
-        if hub.is_heard(session_id):
-            world = self.setup.house.world
-            data = {"turn_id": turn.id, "text": piece}
-            hub.publish_live(live_event(session_id, EventType.OUTPUT_RECEIVED, data, id=world.new_id(), at=world.now()))
-
-    def _llm_config(self) -> LLMConfig:
-        llm = self.setup.llm
-        return llm if isinstance(llm, LLMConfig) else LLMConfig.model_validate(llm)
 
     # --- the context manager ---------------------------------------------------------------------------------
 
@@ -307,12 +234,11 @@ def _said_of(error: Exception) -> str:
     return error.error if isinstance(error, TurnFailed) and error.reason is not None else text_of(error)
 
 
-@asynccontextmanager
-async def _closing(chunks: Any) -> AsyncGenerator[Any]:
-    """What a model has begun to say, and does not finish, is closed here rather than by the garbage collector."""
-    try:
-        yield chunks
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
+def _refuse(waiting: deque[tuple[ask.Prompt, Slot | None]], reason: ExitReason) -> None:
+    """None of them was begun: whoever asked asks the next incarnation."""
+    for prompt, slot in waiting:
+        error = ActorRestarted(f"the orchestrator is being restarted: {reason}")
+        if prompt.feed is not None:
+            prompt.feed.end(None, error)
+        if slot is not None and not slot.done():
+            slot.set_exception(error)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from jidoka.actors.request import Request
+from jidoka.core.budgets import Allowance
+from jidoka.core.chunks import Question, ToolCall
+from jidoka.core.ledger import SessionUsage
 from jidoka.core.letters import DeadLetter
 from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
+from jidoka.core.summaries import SummaryPlan
+from jidoka.core.tools import CallEnd, CallInfo
+from jidoka.core.turns import Place
 from jidoka.sessions.drafts import Draft
 from jidoka.sessions.feed import Feed
 
@@ -60,6 +66,11 @@ class BuildContext(Request[Context]):
 
 @dataclass(frozen=True, slots=True)
 class ReadStats(Request[ContextStats]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReadUsage(Request[SessionUsage]):
     pass
 
 
@@ -178,7 +189,9 @@ class Halt(Request[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class Decide(Request[None]):
+class Decide(Request[bool]):
+    """Whether the turn goes on."""
+
     decision: str
     note: str | None
     by: str | None
@@ -192,8 +205,8 @@ class TakeInput(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class OrchestratorBack(Request[None]):
-    """The orchestrator has a new incarnation: a turn of the one before it is over."""
+class OrchestratorBack(Request["Prompt | None"]):
+    """The orchestrator has a new incarnation: a turn of the one before it is over, or is to be gone on with."""
 
     restarts: int
 
@@ -202,26 +215,99 @@ class OrchestratorBack(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class StartTurn(Request["TurnStart"]):
-    turn_id: str
-    content: str
-    model: str
+class Step:
+    """What a turn does next: call the model with *context*, or make a summary first, or go on with *calls*.
+
+    With none of them it asks for the next step: a rule is about to stop the line.
+    """
+
+    place: Place
+    """Where the calls of this round stand, or will."""
+    context: Context | None = None
+    estimated: int = 0
+    """The tokens of its conversation, by the session's counter, not calibrated."""
+    factor: float = 1.0
+    allowance: Allowance = Allowance()
+    plan: SummaryPlan | None = None
+    calls: tuple[ToolCall, ...] = ()
+    text: str = ""
+    """What the model had said before them."""
 
 
 @dataclass(frozen=True, slots=True)
-class TurnStart:
-    """What the model is to see, or the answer of a turn with the same key that is long done."""
+class StartTurn(Request["Step | Message"]):
+    """The first step, or the next one of a turn that is open; the answer of one that is long done.
 
-    context: Context | None
-    answer: Message | None = None
+    Raises LineStopped while the turn has to wait for a person.
+    """
+
+    turn_id: str
+    content: str
+    model: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep(Request[Step]):
+    """The calls of a round are done. Raises LineStopped."""
+
+    turn_id: str
+    without_summary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddSummary(Request[Step]):
+    """What a model made of the older part; the step after that."""
+
+    turn_id: str
+    plan: SummaryPlan
+    content: str
+    usage: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BeginCall(Request["Begun"]):
+    """The next call of a round, and those after it. Raises LineStopped before it has any effect."""
+
+    turn_id: str
+    place: Place
+    calls: tuple[ToolCall, ...]
+    text: str = ""
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    needs_approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The call is in the journal. `is_over`: it has an end as well, because a person has refused it."""
+
+    info: CallInfo
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall(Request[None]):
+    """What came of a call."""
+
+    turn_id: str
+    call_id: str
+    end: CallEnd
+
+
+@dataclass(frozen=True, slots=True)
+class AskPerson(Request[None]):
+    """The model asks. The line stops; what is decided comes to the orchestrator."""
+
+    turn_id: str
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteTurn(Request[Message]):
     turn_id: str
-    content: str
     answer: str
     usage: dict[str, Any]
+    measured: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +316,11 @@ class EndTurn(Request[Message | None]):
 
     turn_id: str
     error: str | None
+    reason: str | None = None
+    text: str = ""
+    """What was said of the answer."""
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    is_late: bool = False
 
 
 # --- to the orchestrator ------------------------------------------------------------------------------------------
@@ -241,6 +332,8 @@ class Prompt(Request[Message]):
     content: str
     timeout: float | None = None
     feed: Feed | None = None
+    is_detached: bool = False
+    """Whether whoever asks only wants to know that it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +343,11 @@ class CancelTurn(Request[bool]):
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """A person has decided: the turn that waits goes on, or is cancelled."""
+    """A person has decided: the turn that waits goes on, or is cancelled; a model that asks hears what was said."""
 
     approved: bool
+    cancels: bool = False
+    text: str | None = None
 
 
 # --- to the manager -----------------------------------------------------------------------------------------------

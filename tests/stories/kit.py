@@ -34,13 +34,14 @@ async def a_client(
     store: Any = "memory://",
     *,
     models: Any = None,
+    tools: Any = (),
     world: VirtualWorld | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     """One with other stand-ins or settings than the fixture's, and with the same inspection at the end."""
     chosen = Settings(**settings) if settings else None
     async with (
-        Client(store, models=models, settings=chosen, world=world or VirtualWorld()) as client,
+        Client(store, models=models, tools=tools, settings=chosen, world=world or VirtualWorld()) as client,
         nothing_left_behind(client),
     ):
         yield client

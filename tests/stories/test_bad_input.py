@@ -493,3 +493,13 @@ async def test_a_client_is_opened_once_and_may_be_opened_again() -> None:
 def test_settings_that_cannot_be_right_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Settings(**options)
+
+
+@pytest.mark.parametrize(
+    "llm", [{"model": "echo", "tempreature": 1}, {"temprature": 1}, {"model": "echo", "max_turn": 3}]
+)
+async def test_options_that_nobody_knows_are_refused(client: Client, llm: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        await client.create_session(llm_config=llm)
+
+    assert caught.value.field == "llm_config"

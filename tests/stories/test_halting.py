@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from jidoka.client import Client
-from jidoka.core.errors import InvalidTransition, TurnCancelled, TurnFailed
+from jidoka.core.errors import InvalidTransition, TurnCancelled, TurnFailed, TurnInProgress
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
@@ -160,7 +160,7 @@ async def test_a_halted_turn_waits_on_after_a_kill(kill: Any) -> None:
 @pytest.mark.parametrize(
     "kill", [lambda s: kill_child(s, "orchestrator"), kill_supervisor], ids=["orchestrator", "tree"]
 )
-async def test_a_line_stays_stopped_though_the_turn_that_waited_is_killed(kill: Any) -> None:
+async def test_a_halted_turn_goes_on_in_another_orchestrator(kill: Any) -> None:
     model, go_on = a_model()
     async with a_client(models={"model": model}) as client:
         line = await halted(client, model, go_on)
@@ -168,12 +168,16 @@ async def test_a_line_stays_stopped_though_the_turn_that_waited_is_killed(kill: 
             await line.begin(tasks, model)
             await kill(line.session)
 
+        # Whoever asked is told; the turn waits on.
         assert isinstance(line.outcome, TurnFailed)
         assert await said(line.session) == []
         assert (await line.session.info()).status is WAITING
-        with pytest.raises(InvalidTransition):
+        with pytest.raises(TurnInProgress):
             await line.session.prompt("and now?")
-        await line.session.approve(decision="approve")
+        async with line.session.subscribe(types=["turn_completed"]) as events:
+            await line.session.approve(decision="approve")
+            await anext(events)
+        assert await said(line.session) == [("user", "delete everything?"), ("assistant", "done")]
         assert (await line.session.prompt("and now?")).content == "done"
 
 

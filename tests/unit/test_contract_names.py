@@ -79,6 +79,9 @@ SESSION = {
     "dead_letters": ("", "list[DeadLetter]"),
     "requeue": ("letter_id", "Any"),
     "discard": ("letter_id", "None"),
+    # Nor these: turns that nobody waits for, and what they cost.
+    "begin_turn": ("content, *, idempotency_key=None, timeout=None", "str"),
+    "usage": ("", "SessionUsage"),
 }
 
 # A handle, and context managers that are entered later.
@@ -88,7 +91,7 @@ FIELDS: dict[type, str] = {
     jidoka.Event: "id seq type session_id at data correlation_id causation_id",
     jidoka.TreeNode: "id type session_id ref state restarts mailbox children",
     jidoka.ActiveFile: "path added_at",
-    jidoka.Chunk: "text tool_call tool_result usage",
+    jidoka.Chunk: "text tool_call tool_result usage question",
 }
 
 MODELS = [

@@ -21,6 +21,8 @@ DEFAULTS = {
     "suspend_after": 1800.0,
     "max_age": None,
     "interrupted_turn": "fail",
+    "when_busy": "refuse",
+    "failed_question": "drop",
     "max_files": 50,
     "max_context_items": 50,
 }

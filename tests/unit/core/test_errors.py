@@ -18,6 +18,7 @@ from jidoka.core.errors import (
     InvalidSessionId,
     InvalidTransition,
     JidokaError,
+    LineStopped,
     ModelNotFound,
     Refused,
     SessionExists,
@@ -61,6 +62,7 @@ EXAMPLES: dict[str, JidokaError] = {
     "stale_sequence": StaleSequence(expected_seq=2, head_seq=3),
     "fenced": Fenced(epoch=1, current=2),
     "duplicate_key": DuplicateKey(message_entry(3, key="k")),
+    "line_stopped": LineStopped(),
     "tombstoned": Tombstoned(SESSION),
 }
 
