@@ -10,7 +10,7 @@ SUITE := $(VENV)/pykka-suite/.unpacked
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help ready demo test check bench replay format layers coverage mutants clean moved postgres
+.PHONY: help ready demo test check bench replay format layers coverage mutants clean moved postgres tmux
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -19,7 +19,7 @@ help: ## this list
 demo: $(READY) ## a session, a crash and a recovery, in a few seconds
 	@$(VENV)/bin/jidoka demo $(ARGS)
 
-ready: $(READY) $(SUITE) postgres ## whatever the tests need
+ready: $(READY) $(SUITE) postgres tmux ## whatever the tests need
 
 test: ready ## all tests; needs nothing running
 	@$(PY) -m pytest -q $(ARGS)
@@ -77,5 +77,5 @@ $(SUITE): $(READY) .ci/pykka-suite .ci/pykka-suite.txt
 	@.ci/pykka-suite $(VENV) || test -z "$$CI"
 
 # Installed where root may do so; without it its tests are skipped, and where CI is set that is an error.
-postgres:
-	@.ci/postgres || test -z "$$CI"
+postgres tmux:
+	@.ci/$@ || test -z "$$CI"

@@ -14,6 +14,7 @@ from rich.table import Table
 
 import jidoka
 from jidoka.cli import sessions, stores
+from jidoka.cli.chat import chat
 from jidoka.cli.demo import demo as run_demo
 from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.output import AsJson, HowFar, carry_out, complain, err, out, refuse
@@ -27,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for command in (stores.verify, stores.backup, stores.restore, stores.rotate):
+for command in (chat, stores.verify, stores.backup, stores.restore, stores.rotate):
     app.command()(command)
 app.add_typer(sessions.app, name="sessions")
 

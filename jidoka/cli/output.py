@@ -39,10 +39,12 @@ def refuse(text: str, as_json: bool, *, status: int = 2) -> typer.Exit:
     return typer.Exit(status)
 
 
-def carry_out(function: Callable[[], Awaitable[T]], as_json: bool) -> T:
+def carry_out(
+    function: Callable[[], Awaitable[T]], as_json: bool, *, on_interrupt: Callable[[], bool] | None = None
+) -> T:
     """`await function()`, with every way in which it may end as an exit status and one line of text."""
     try:
-        return on_the_loop(function)
+        return on_the_loop(function, on_interrupt)
     except Interrupted as signal:
         err.print(f"jidoka: {signal}", markup=False, highlight=False)
         raise typer.Exit(signal.exit_status) from None

@@ -21,20 +21,25 @@ class Interrupted(Exception):
         self.exit_status = 128 + number
 
 
-def on_the_loop(function: Callable[[], Awaitable[T]]) -> T:
-    """Run `await function()`, on uvloop where it is installed. Raises Interrupted after SIGINT or SIGTERM."""
+def on_the_loop(function: Callable[[], Awaitable[T]], on_interrupt: Callable[[], bool] | None = None) -> T:
+    """Run `await function()`, on uvloop where it is installed. Raises Interrupted after SIGINT or SIGTERM.
+
+    *on_interrupt* is asked first about a SIGINT: True if it was meant for what the command is doing, not for all of it.
+    """
+    command = Command(function, on_interrupt)
     try:
         import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:
-        return anyio.run(Command(function).run)
-    return anyio.run(Command(function).run, backend_options={"use_uvloop": True})
+        return anyio.run(command.run)
+    return anyio.run(command.run, backend_options={"use_uvloop": True})
 
 
 class Command(Generic[T]):
     """One command. The first signal cancels it: what it opened is closed in order. The next kills what is left."""
 
-    def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, function: Callable[[], Awaitable[T]], on_interrupt: Callable[[], bool] | None = None) -> None:
         self._function = function
+        self._on_interrupt = on_interrupt
         self._signal: signal.Signals | None = None
         self._result: T
         self._error: Exception | None = None
@@ -67,9 +72,12 @@ class Command(Generic[T]):
                 if self._signal is not None:
                     for system in current.running:
                         hurry.start_soon(system.shut_down)
-                else:
+                elif not self._is_taken(number):
                     self._signal = number
                     self._work.cancel()
+
+    def _is_taken(self, number: signal.Signals) -> bool:
+        return number == signal.SIGINT and self._on_interrupt is not None and self._on_interrupt()
 
 
 def _innermost(error: Exception) -> Exception:

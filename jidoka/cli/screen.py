@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from errno import EPIPE
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from jidoka.core.views import TreeNode
 
 MARKS = {"running": ("●", "green"), "restarting": ("○", "yellow"), "stopped": ("✗", "red"), "abandoned": ("?", "red")}
+# Nothing but where a line ends, and what joins and parts the letters of some languages.
+_HARMLESS: Final = frozenset("\n\t\u200c\u200d")
 LEGEND = "● running   ○ restarting   ✗ broken a moment ago   ↻ how often it was started again"
 
 
@@ -106,4 +109,21 @@ def count_table(outcome: dict[str, Any]) -> Table:
 def plain(text: str, *, most: int = 10_000) -> Text:
     """What somebody else has written: on one line, without anything that a terminal would obey."""
     shown = text if len(text) <= most else f"{text[: most - 1]}…"
-    return Text("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown))
+    return Text("".join(char if char.isprintable() else _escaped(char) for char in shown))
+
+
+def many_lines(text: str) -> str:
+    """What somebody else has written, with its lines, tabs and spaces, and without anything else that a terminal obeys.
+
+    Nor with what turns the direction of letters round.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in _HARMLESS or unicodedata.category(char) == "Zs" else _escaped(char)
+        for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()

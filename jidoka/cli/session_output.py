@@ -47,7 +47,7 @@ def listed(page: Page[SessionInfo], damages: Sequence[Damage], as_json: bool) ->
             plain(info.owner or ""),
             str(info.message_count),
             _time(info.last_activity_at),
-            plain(_short_json(info.metadata) if info.metadata else "", most=_SHORT),
+            plain(short_json(info.metadata) if info.metadata else "", most=_SHORT),
         )
     print_table(table)
     if page.next_cursor is not None:
@@ -70,27 +70,37 @@ def shown(state: SessionState, entries: Sequence[Entry], count: int, as_json: bo
         table.add_row(Text(f"  {type}", "dim"), str(number))
     print_table(table)
     for message in last:
-        out.print(_said(message), soft_wrap=True)
+        out.print(said(message), soft_wrap=True)
 
 
-def _said(message: Message) -> Text:
+def said(message: Message) -> Text:
+    """A message for people, on one line."""
     return Text.assemble((f"{message.seq:>6} {message.role}: ", "bold"), plain(message.content, most=1_000))
 
 
 def line(entry: Entry, as_json: bool) -> None:
     """One entry of a journal, at once."""
     if as_json:
-        fields = {**entry._asdict(), "type": str(entry.type), "at": entry.at.isoformat(), "data": thaw(entry.data)}
-        print(json.dumps(fields), flush=True)
+        print(json.dumps(fields_of(entry)), flush=True)
         return
+    out.print(in_a_line(entry), soft_wrap=True)
+    out.file.flush()
+
+
+def fields_of(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON."""
+    return {**entry._asdict(), "type": str(entry.type), "at": entry.at.isoformat(), "data": thaw(entry.data)}
+
+
+def in_a_line(entry: Entry) -> Text:
+    """An entry for people."""
     data = entry.data
     if entry.type == EventType.CONVERSATION_ADDED:
         what = f"{data['role']}: {data['content']}"
     else:
-        what = _short_json(data) if data else ""
+        what = short_json(data) if data else ""
     start = (f"{entry.seq:>6}  {_time(entry.at)}  ", "dim")
-    out.print(Text.assemble(start, (f"{entry.type:<22}", "bold"), plain(what, most=_SHORT)), soft_wrap=True)
-    out.file.flush()
+    return Text.assemble(start, (f"{entry.type:<22}", "bold"), plain(what, most=_SHORT))
 
 
 def imported(sessions: Sequence[dict[str, str]], as_json: bool) -> None:
@@ -113,12 +123,13 @@ def done(text: str, facts: dict[str, Any], as_json: bool) -> None:
 def _value(value: Any) -> Text:
     if isinstance(value, datetime):
         return Text(_time(value))
-    return plain(value if isinstance(value, str) else _short_json(value), most=1_000)
+    return plain(value if isinstance(value, str) else short_json(value), most=1_000)
 
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}Z"
 
 
-def _short_json(value: Any) -> str:
+def short_json(value: Any) -> str:
+    """A value as JSON that people can read. It may still hold what a terminal obeys."""
     return json.dumps(thaw(value), ensure_ascii=False)

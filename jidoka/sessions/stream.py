@@ -22,6 +22,7 @@ class TurnStream:
         self.turn_id = turn_id
         self._feed = feed
         self._orchestrator = orchestrator
+        self._is_detached = False
 
     @property
     def message(self) -> Message | None:
@@ -43,9 +44,13 @@ class TurnStream:
         """All of what is left of it."""
         return "".join([piece async for piece in self])
 
+    def detach(self) -> None:
+        """Leave the turn to the session: going away does not cancel it any more."""
+        self._is_detached = True
+
     async def close(self) -> None:
-        """Cancel the turn, unless it is over, and wait until that is recorded."""
-        if not self._feed.is_over:
+        """Cancel the turn, unless it is over or left to the session, and wait until that is recorded."""
+        if not self._feed.is_over and not self._is_detached:
             if self._orchestrator.is_alive():
                 self._orchestrator.tell(ask.CancelTurn(self.turn_id))
             await self._feed.wait_over()
