@@ -176,19 +176,21 @@ class Conversation:
 
     async def decide(self, decision: str, note: str = "") -> bool:
         """Approve or reject what waits."""
-        return await self._go_on(partial(self.session.approve, decision=decision, note=note or None, by=self.by))
+        by, told = self.by, "Approved." if decision == "approve" else "Rejected."
+        return await self._go_on(partial(self.session.approve, decision=decision, note=note or None, by=by), told)
 
     async def send_input(self, text: str) -> bool:
         """Tell the turn that waits something."""
-        return await self._go_on(partial(self.session.send_input, text))
+        return await self._go_on(partial(self.session.send_input, text), "Answered.")
 
     async def resume(self) -> bool:
         """Go on, whatever it was that has stopped the session."""
-        return await self._go_on(self.session.resume)
+        return await self._go_on(self.session.resume, "Resumed.")
 
-    async def _go_on(self, decide: Callable[[], Awaitable[Any]]) -> bool:
+    async def _go_on(self, decide: Callable[[], Awaitable[Any]], told: str) -> bool:
         after = (await self.session.info()).last_seq
         await decide()
+        self.voice.tell("decided", told, decision=told.rstrip(".").lower())
         if self._turn is None:
             self.halt = None
             await self.follow(after)

@@ -39,19 +39,30 @@ LONGEST_PACE = 60
 
 def run() -> None:
     """The console script."""
+    occupy_standard_files()
     prepare_stdout()
     try:
         try:
             app()
         finally:
             # What waits in the buffer may turn out not to be writable: here, where it can be said.
-            sys.stdout.flush()
+            print(end="", flush=True)
     except OSError as error:
         # Python flushes once more when it ends, and would complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):
             err.print(f"jidoka: {error.strerror or error}", style="red", markup=False, highlight=False)
         sys.exit(1)
+
+
+def occupy_standard_files() -> None:
+    """Where stdin, stdout or stderr is closed, nothing that is opened later gets its number: no loop, and no store."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def prepare_stdout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -117,7 +118,8 @@ async def _export(chat: Conversation, rest: str) -> None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    # Not Path.expanduser, which raises where there is no such home.
+    return Path(os.path.expanduser(text))
 
 
 async def _halt(chat: Conversation, rest: str) -> None:

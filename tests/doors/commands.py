@@ -31,10 +31,10 @@ def jidoka(*args: str) -> Ended:
     return Ended(result.exit_code, result.stdout, result.stderr)
 
 
-def run_program(*args: str, env: dict[str, str] | None = None) -> Ended:
-    """`python -m jidoka ARGS`, with neither terminal nor color settings."""
+def run_program(*args: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Ended:
+    """`python -m jidoka ARGS`, with neither terminal nor color settings. Without *stdin* it has ours."""
     done = subprocess.run(
-        [*PROGRAM, *args], env=environment(env), capture_output=True, text=True, timeout=20, check=False
+        [*PROGRAM, *args], env=environment(env), input=stdin, capture_output=True, text=True, timeout=20, check=False
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

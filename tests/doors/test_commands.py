@@ -24,7 +24,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
     assert terminal.shown.strip() == run_program("--version").stdout.strip() == f"jidoka {version('jidoka')}"
 
 
-@pytest.mark.parametrize("command", ["demo", "replay", "verify", "backup", "restore"])
+@pytest.mark.parametrize("command", ["chat", "demo", "replay", "verify", "backup", "restore"])
 def test_help_lists_every_command(command: str) -> None:
     assert command in jidoka("--help").stdout
     assert "--json" in run_program(command, "--help", env={"COLUMNS": "200"}).stdout
@@ -101,3 +101,15 @@ def test_output_that_cannot_be_written_is_said_in_one_line(command: list[str]) -
         )
 
     assert (done.returncode, done.stderr) == (1, "jidoka: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_file_that_is_closed_is_nothing_and_nothing_else(closed: str) -> None:
+    program = shlex.join(PROGRAM)
+
+    done = subprocess.run(
+        ["sh", "-c", f"{program} demo --json {closed}"], capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "" or '"lost": 0' in done.stdout

@@ -1,14 +1,18 @@
 """A terminal with a person at it: tmux, with a server of its own that ends with this run."""
 
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
 from tests.servers.process import Server, wait_until
+from tests.servers.trees import tree_of
 
 HOW_TO_INSTALL = "tmux is not installed. As root: apt-get install tmux (or: make test)"
 WIDTH, HEIGHT = 100, 40
+# tmux itself does not always get to know how a program has ended. Ctrl-C is for the program, not for this shell.
+_SHELL = """trap : INT; "$@"; printf '\\nended with %d\\n' $?"""
 
 
 def find_tmux() -> str | None:
@@ -43,11 +47,13 @@ class Tmux(Server):
 
     def window(self, command: Sequence[str], env: dict[str, str]) -> "Window":
         """A new window, in which *command* runs in an environment of its own."""
-        words = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *command]
+        clean = ["env", "-i", *(f"{name}={value}" for name, value in env.items())]
+        words = [*clean, "sh", "-c", _SHELL, "sh", *command]
         size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
         self.ask("set-option", "-g", "remain-on-exit", "on")
         self.ask("set-option", "-g", "history-limit", "10000")
-        target = self.ask("new-session", "-d", "-P", "-F", "#{pane_id}", *size, "--", *words).strip()
+        place = ["-c", os.getcwd()]
+        target = self.ask("new-session", "-d", "-P", "-F", "#{pane_id}", *size, *place, "--", *words).strip()
         return Window(self, target)
 
 
@@ -57,7 +63,12 @@ class Window:
     def __init__(self, tmux: Tmux, target: str) -> None:
         self._tmux = tmux
         self._target = target
-        self.pid = int(self._about("pane_pid"))
+        self._shell = int(self._about("pane_pid"))
+
+    @property
+    def pids(self) -> list[int]:
+        """The program's, while it runs, and whatever it has started."""
+        return [pid for pid in tree_of(self._shell) if pid != self._shell]
 
     def type(self, text: str) -> None:
         """A line."""
@@ -73,9 +84,18 @@ class Window:
         """All that has been shown, in whole lines."""
         return self._tmux.ask("capture-pane", "-p", "-J", "-S", "-", "-t", self._target)
 
-    def wait_for(self, text: str, *, times: int = 1) -> None:
-        """Wait until *text* is shown, so often."""
-        self._wait(lambda: self.shown.count(text) >= times, f"{text!r}")
+    @property
+    def title(self) -> str:
+        """What the program has named its window."""
+        return self._about("pane_title")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until *text* is shown."""
+        self._wait(lambda: text in self.shown, f"{text!r}")
+
+    def wait_for_last_line(self, line: str) -> None:
+        """Wait until the last line that is not empty is *line*."""
+        self._wait(lambda: self.shown.rstrip().rpartition("\n")[2].rstrip() == line, f"{line!r} at the end")
 
     def wait_for_line(self, pattern: str) -> "re.Match[str]":
         """Wait for a line that begins like that."""
@@ -85,10 +105,8 @@ class Window:
         return found
 
     def wait_ended(self) -> int:
-        """Wait for the program's end; its exit status, or minus the signal that has ended it."""
-        self._wait(lambda: self._about("pane_dead") == "1", "its end")
-        status, number = self._about("pane_dead_status"), self._about("pane_dead_signal")
-        return int(status) if status else -int(number)
+        """Wait for the program's end; its exit status, as a shell has it."""
+        return int(self.wait_for_line(r"^ended with (\d+)$")[1])
 
     def _about(self, what: str) -> str:
         return self._tmux.ask("display-message", "-p", "-t", self._target, f"#{{{what}}}").strip()
