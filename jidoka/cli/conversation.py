@@ -117,7 +117,14 @@ class Conversation:
         if self._ahead:
             return self._ahead.popleft()
         self.voice.prompt("" if self.halt is None else "decide")
-        return await self.lines.next()
+        return await self.next_line()
+
+    async def next_line(self) -> str | None:
+        """What is typed next. None: whoever typed has gone."""
+        line = await self.lines.next()
+        if line is not None:
+            self.voice.entered()
+        return line
 
     # --- what is said ----------------------------------------------------------------------------------------
 

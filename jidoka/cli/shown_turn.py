@@ -149,7 +149,7 @@ class ShownTurn:
             if not chat.lines.is_terminal:
                 # The next line of a script is for later, unless something is asked.
                 await self._until(lambda: chat.halt is not None)
-            line = await chat.lines.next()
+            line = await chat.next_line()
             if line is None:
                 # Nobody is there any more who could decide.
                 await self._until(lambda: chat.halt is not None)

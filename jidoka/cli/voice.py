@@ -44,6 +44,11 @@ class Voice:
             self.end_line()
             out.print(Text(f"{question}> ", "bold cyan"), end="", soft_wrap=True)
             out.file.flush()
+            self._is_in_line = True
+
+    def entered(self) -> None:
+        """A line has been typed: its end was shown by the terminal."""
+        self._is_in_line = False
 
     def piece(self, text: str) -> None:
         """A piece of an answer, at once."""

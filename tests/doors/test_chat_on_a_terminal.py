@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.doors.commands import PROGRAM, environment, jidoka
 from tests.doors.stores import fill
+from tests.doors.test_readme import fences
 from tests.servers.postgres import missing_server
 from tests.servers.process import wait_until
 from tests.servers.tmux import HOW_TO_INSTALL, Tmux, Window, find_tmux
@@ -18,6 +20,7 @@ from tests.stubs.server import HOLD, Script, says
 from tests.stubs.threaded import Gate, a_portal, a_stub_beside
 from tests.stubs.wires import OpenAIWire
 
+ROOT = Path(__file__).parents[2]
 WIRE = OpenAIWire()
 HOSTILE = "\x1b[2J\x1b[H\x1b]0;owned\x07\x1b]52;c;YQ==\x07\x9b31m and \u202e turned\r round\b"
 
@@ -40,9 +43,9 @@ class Terminals:
         self._tmux = tmux
         self._windows: list[Window] = []
 
-    def chat(self, *args: str, env: Mapping[str, str] | None = None) -> Window:
-        command = [*PROGRAM, "chat", *args]
-        window = self._tmux.window(command, environment({"TERM": "screen", **(env or {})}))
+    def chat(self, *args: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Window:
+        known = environment({"TERM": "screen", "PYTHONPATH": str(ROOT), **(env or {})})
+        window = self._tmux.window([*PROGRAM, "chat", *args], known, cwd)
         self._windows.append(window)
         return window
 
@@ -245,3 +248,23 @@ def test_ctrl_c_at_the_prompt_leaves(terminals: Terminals, store: str) -> None:
 
     assert window.wait_ended() == 128 + signal.SIGINT
     assert "Traceback" not in window.shown
+
+
+def test_the_chat_of_the_readme_is_one(terminals: Terminals, tmp_path: Path) -> None:
+    [shown] = [fence.body for fence in fences((ROOT / "README.md").read_text()) if fence.language == "console"]
+    command, *_ = shown.splitlines()
+    assert command == "$ jidoka chat"
+
+    window = terminals.chat(cwd=tmp_path)
+    for line in shown.splitlines():
+        prompt, asked, said = line.partition("> ")
+        if asked:
+            say(window, said, prompt=f"{prompt}>")
+    assert window.wait_ended() == 0
+
+    seen = window.shown.partition("\nended with")[0].rstrip()
+    assert nameless(f"{command}\n{seen}\n") == nameless(shown)
+
+
+def nameless(text: str) -> str:
+    return re.sub("session_[0-9a-f]{32}", "session", text)

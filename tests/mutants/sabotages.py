@@ -29,6 +29,7 @@ PROVIDER_TURNS = "tests/stories/test_provider_turns.py"
 PROVIDER_TOOLS = "tests/unit/adapters/test_provider_tools.py"
 TOOLBOX = "tests/unit/adapters/test_toolbox.py"
 PROCESSES = "tests/unit/adapters/test_tool_processes.py"
+CHAT = "tests/unit/cli/test_conversation.py"
 
 
 class Sabotage(NamedTuple):
@@ -654,5 +655,33 @@ SABOTAGES = (
         " if each not in self._ids)",
         ")",
         (PROVIDER_TOOLS,),
+    ),
+    Sabotage(
+        "let a model move the cursor",
+        "jidoka/cli/screen.py",
+        "    if text.isprintable():",
+        "    if text:",
+        ("tests/unit/cli/test_voice.py",),
+    ),
+    Sabotage(
+        "end the chat with the first Ctrl-C",
+        "jidoka/cli/conversation.py",
+        "        if self._turn is None or not self._turn.interrupt():",
+        "        if self._turn is not None:",
+        (CHAT,),
+    ),
+    Sabotage(
+        "reject by leaving",
+        "jidoka/cli/shown_turn.py",
+        "                    stream.detach()",
+        "                    pass",
+        (CHAT,),
+    ),
+    Sabotage(
+        "take what was typed before for a decision",
+        "jidoka/cli/conversation.py",
+        "        self.halt = halt\n        self._ahead.clear()",
+        "        self.halt = halt",
+        (CHAT,),
     ),
 )

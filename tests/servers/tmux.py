@@ -1,10 +1,10 @@
 """A terminal with a person at it: tmux, with a server of its own that ends with this run."""
 
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from tests.servers.process import Server, wait_until
 from tests.servers.trees import tree_of
@@ -45,14 +45,14 @@ class Tmux(Server):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def window(self, command: Sequence[str], env: dict[str, str]) -> "Window":
+    def window(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> "Window":
         """A new window, in which *command* runs in an environment of its own."""
         clean = ["env", "-i", *(f"{name}={value}" for name, value in env.items())]
         words = [*clean, "sh", "-c", _SHELL, "sh", *command]
         size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
         self.ask("set-option", "-g", "remain-on-exit", "on")
         self.ask("set-option", "-g", "history-limit", "10000")
-        place = ["-c", os.getcwd()]
+        place = ["-c", str(cwd)]
         target = self.ask("new-session", "-d", "-P", "-F", "#{pane_id}", *size, *place, "--", *words).strip()
         return Window(self, target)
 

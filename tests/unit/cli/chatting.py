@@ -30,13 +30,13 @@ class Eyes(Voice):
 
     def _write(self, value: dict[str, Any]) -> None:
         self.seen.append(value)
-        self._wake()
+        self.look_again()
 
     def prompt(self, question: str = "") -> None:
         self.questions += 1
-        self._wake()
+        self.look_again()
 
-    def _wake(self) -> None:
+    def look_again(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
@@ -58,18 +58,35 @@ class Eyes(Voice):
         await self.until(lambda: self.questions >= number)
 
 
+class CountedLines(Lines):
+    """Says when a line has been taken. Whoever took it has dealt with it, or waits for something else, by then."""
+
+    eyes: Eyes
+    taken = 0
+
+    async def next(self) -> str | None:
+        line = await super().next()
+        self.taken += 1
+        self.eyes.look_again()
+        return line
+
+
 class Desk:
     """A person at a chat."""
 
     def __init__(self, *, is_terminal: bool = False) -> None:
         theirs, self._ours = os.pipe()
         self._theirs = theirs
-        self.lines = Lines(lambda: os.read(theirs, 1_000), is_terminal=is_terminal)
-        self.eyes = Eyes()
+        self.lines = CountedLines(lambda: os.read(theirs, 1_000), is_terminal=is_terminal)
+        self.eyes = self.lines.eyes = Eyes()
         self._has_left = False
 
     def types(self, *lines: str) -> None:
         os.write(self._ours, "".join(f"{line}\n" for line in lines).encode())
+
+    async def taken(self, lines: int) -> None:
+        """Wait until so many lines have been taken in all."""
+        await self.eyes.until(lambda: self.lines.taken >= lines)
 
     def leaves(self) -> None:
         """Ctrl-D."""

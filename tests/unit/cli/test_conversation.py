@@ -150,9 +150,7 @@ async def test_an_interrupt_forgets_what_was_typed_ahead() -> None:
         desk.types("first")
         await desk.eyes.next("text")
         desk.types("second")
-        with anyio.fail_after(5):
-            while not chat._ahead:  # pyright: ignore[reportPrivateUsage]
-                await anyio.lowlevel.checkpoint()
+        await desk.taken(2)
         chat.interrupt()
         await desk.eyes.next("turn_cancelled")
         desk.types("third")
@@ -260,6 +258,42 @@ async def test_whoever_leaves_a_halted_turn_leaves_it_to_the_next_who_comes() ->
             await desk.eyes.next("message")
 
         assert await history(session) == [("user", "delete everything?"), ("assistant", "done")]
+
+
+async def test_a_chat_that_is_ended_has_decided_nothing_either() -> None:
+    stop = Stopped()
+    async with a_session(["done", stop.go_on]) as (client, session, _):
+        with anyio.CancelScope() as process:
+            async with at_a_desk(client, session) as (desk, _):
+                await stop.begin(session, desk)
+                process.cancel()
+        await anyio.wait_all_tasks_blocked()
+
+        assert (await session.info()).status is SessionStatus.WAITING_INPUT
+        assert "turn_cancelled" not in await types_of(client, session)
+
+
+async def test_what_was_typed_before_a_halt_decides_nothing() -> None:
+    stop = Stopped()
+    async with (
+        a_session(["done", stop.go_on], ["later"]) as (client, session, _),
+        at_a_desk(client, session, is_terminal=True) as (desk, _),
+    ):
+        desk.types("delete everything?")
+        await desk.eyes.next("text")
+        desk.types("y")
+        await desk.taken(2)
+        await session.halt(reason="too dangerous")
+        stop.go_on.set()
+        await desk.eyes.next("session_halted")
+        await anyio.wait_all_tasks_blocked()
+        assert (await session.info()).status is SessionStatus.WAITING_INPUT
+        desk.types("n")
+        await desk.eyes.next("turn_cancelled")
+        desk.types("/history")
+        await desk.eyes.next("history")
+
+    assert desk.said == []
 
 
 async def test_leaving_by_a_command_does_not_decide_either() -> None:
