@@ -34,7 +34,7 @@ class Halt:
         """From an event or an entry."""
         evidence: Mapping[str, Any] = data.get("evidence") or EMPTY
         reason = str(data.get("reason", ""))
-        text = data.get("text") or evidence.get("question") or ""
+        text = evidence.get("question") or data.get("text") or ""
         return cls(reason, evidence, str(text), data.get("asks") is True or reason == "model_asks")
 
 

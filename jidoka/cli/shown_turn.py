@@ -133,7 +133,7 @@ class ShownTurn:
                 said = await chat.session.get_history(after=seq - 1)
                 answer = next(message for message in said if message.seq == seq)
                 # Its beginning may have been said before anybody listened.
-                chat.voice.answered(answer, is_heard=heard == answer.content)
+                chat.voice.answered(answer, is_heard=heard.endswith(answer.content))
             case EventType.TURN_CANCELLED:
                 self._error = TurnCancelled()
             case _:

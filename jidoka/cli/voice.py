@@ -81,10 +81,10 @@ class Voice:
             self._is_in_line = False
             out.file.write("\n")
 
-    def tell(self, type: str, text: Text | Table | str | None = None, **facts: Any) -> None:
+    def tell(self, type: str, text: Text | Table | str | None = None, /, **facts: Any) -> None:
         """*text* for people, *facts* for programs. A plain string is the chat's own, and styled."""
         if self.as_json:
-            self._write({"type": type, **facts})
+            self._write({**facts, "type": type})
             return
         self.end_line()
         if text is None:
@@ -132,6 +132,8 @@ class Voice:
             return
         self.tell("", Text.assemble(("halted: ", "bold yellow"), plain(halt.reason)))
         for name, value in halt.evidence.items():
+            if halt.is_question and value == halt.text:
+                continue
             shown = value if isinstance(value, str) else short_json(value)
             self.tell("", Text.assemble((f"  {plain(name).plain}: ", "bold"), plain(shown, most=1_000)))
         if halt.is_question:

@@ -77,6 +77,16 @@ def test_reasons_evidence_and_tools_are_not_obeyed_either(voice: Voice, capsys: 
     assert "call: " in said
 
 
+def test_a_call_may_have_a_text_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"name": "remove", "arguments": {}, "text": "let me see", "type": "call"}
+    for as_json in (True, False):
+        Voice(as_json=as_json, is_interactive=False).call(data)
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first) == {**data, "type": "tool_call"}
+    assert second == "· remove {}"
+
+
 def test_json_is_one_object_a_line_and_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     voice = Voice(as_json=True, is_interactive=True)
     voice.piece("\x1b[2J\n")
