@@ -1,6 +1,7 @@
 """The command line on PostgreSQL: the same as on a file, also beside a process that writes."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.crash.replay import kill_and_resume
-from tests.doors.commands import Ended, dialogues, jidoka, write_lines
+from tests.doors.commands import PROGRAM, Ended, dialogues, environment, jidoka, write_lines
 from tests.doors.stores import everything, fill, look
 from tests.doors.writers import writing_to
 from tests.servers.postgres import Postgres
@@ -113,3 +114,30 @@ def test_a_replay_survives_its_processes(postgres_dsn: str, tmp_path: Path) -> N
     assert (outcome.report["sessions"], outcome.report["messages"]) == (200, 1200)
     assert outcome.report["resumed"] > 0
     assert outcome.verified == {"sessions": 200, "damaged": []}
+
+
+def test_a_chat_says_that_its_store_is_away_and_goes_on_when_it_is_back(url: str, postgres: Postgres) -> None:
+    command = [*PROGRAM, "chat", "session_a", "--store", f"{url}?limit=1", "--json"]
+    with subprocess.Popen(
+        command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def hear(*types: str) -> dict[str, Any]:
+            assert process.stdout is not None
+            return next(said for said in map(json.loads, process.stdout) if said["type"] in types)
+
+        process.stdin.write("hello\n")
+        assert hear("message", "error")["message"]["content"] == "hello"
+        postgres.stop()
+        process.stdin.write("anybody?\n")
+        assert hear("message", "error")["code"] == "store_unavailable"
+        postgres.start()
+        process.stdin.write("and now?\n")
+        while (said := hear("message", "error"))["type"] == "error":
+            assert said["code"] == "store_unavailable"
+            process.stdin.write("and now?\n")
+        assert said["message"]["content"] == "and now?"
+        process.stdin.close()
+        assert process.wait(20) == 0
