@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
-from jidoka.core.errors import InvalidMessage
 from jidoka.core.keywords import CRITICAL
+from jidoka.core.options import Check, checked, one_of, part_or_none, texts, whole
 
 Name = Literal["budget", "recent", "smart", "summarise"]
 Counter = Literal["estimate", "exact"]
@@ -40,15 +39,7 @@ class ContextPolicy:
         """What *options* say. Raises InvalidMessage, whose `field` is the option."""
         if options is None:
             return cls()
-        if not isinstance(options, Mapping):
-            raise InvalidMessage(f"context is an object, not {type(options).__name__}", field="context")
-        found = dict(cast("Mapping[str, Any]", options))
-        for name, value in found.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                known = ", ".join(_CHECKS)
-                raise InvalidMessage(f"a context has the options {known}; not {name!r:.80}", field=f"context.{name}")
-            check(f"context.{name}", value)
+        found = checked(options, _CHECKS, field="context")
         if "keywords" in found:
             found["keywords"] = tuple(found["keywords"])
         return cls(**found)
@@ -64,44 +55,15 @@ class ContextPolicy:
         return window, context_prune_threshold if self.threshold is None else self.threshold
 
 
-Check = Callable[[str, Any], None]
-
-
-def _one_of(*names: str) -> Check:
-    def check(field: str, value: Any) -> None:
-        if not (isinstance(value, str) and value in names):
-            raise InvalidMessage(f"{field} is {', '.join(names[:-1])} or {names[-1]}", field=field)
-
-    return check
-
-
-def _count_or_none(field: str, value: Any) -> None:
-    if not (value is None or (type(value) is int and 1 <= value <= _MOST)):
-        raise InvalidMessage(f"{field} is a whole number from 1 to {_MOST}, or null", field=field)
-
-
-def _part_or_none(field: str, value: Any) -> None:
-    if not (value is None or (type(value) in {int, float} and 0 < value <= 1)):
-        raise InvalidMessage(f"{field} is a number, more than 0 and at most 1, or null", field=field)
-
-
-def _words(field: str, value: Any) -> None:
-    words = cast("list[Any]", value) if isinstance(value, list | tuple) else None
-    if words is None or len(words) > _MOST_WORDS or not all(map(_is_word, words)):
-        raise InvalidMessage(f"{field} is a list of up to {_MOST_WORDS} words", field=field)
-
-
-def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) == len(value) <= _LONGEST_WORD
-
+_COUNT = whole(1, _MOST)
 
 _CHECKS: dict[str, Check] = {
-    "policy": _one_of(*_RECENT),
-    "recent": _count_or_none,
-    "keywords": _words,
-    "max_tokens": _count_or_none,
-    "threshold": _part_or_none,
-    "counter": _one_of(*_COUNTERS),
+    "policy": one_of(*_RECENT),
+    "recent": _COUNT,
+    "keywords": texts("words", most=_MOST_WORDS, longest=_LONGEST_WORD),
+    "max_tokens": _COUNT,
+    "threshold": part_or_none,
+    "counter": one_of(*_COUNTERS),
 }
 
 assert _CHECKS.keys() == {field.name for field in fields(ContextPolicy)}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from jidoka.core.chunks import ToolCall, Usage
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.frozen import freeze
+from jidoka.core.options import Check, checked, part_or_none, texts, whole
 
 Outcome = Literal["ok", "failed"]
 Reason = Literal["needs_approval", "call_keeps_failing", "no_progress", "error_burst", "budget_nearly_spent"]
@@ -42,15 +43,7 @@ class Rules:
             return cls()
         if options is False:
             return cls(same_call_failures=None, repeats=None, error_burst=None, budget_part=None)
-        if not isinstance(options, Mapping):
-            raise InvalidMessage(f"rules are an object, not {type(options).__name__}", field="rules")
-        found = dict(cast("Mapping[str, Any]", options))
-        for name, value in found.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                known = ", ".join(_CHECKS)
-                raise InvalidMessage(f"there are the rules {known}; not {name!r:.80}", field=f"rules.{name}")
-            check(f"rules.{name}", value)
+        found = checked(options, _CHECKS, field="rules")
         if "needs_approval" in found:
             found["needs_approval"] = frozenset(found["needs_approval"])
         rules = cls(**found)
@@ -197,40 +190,15 @@ def _evidence(calls: Sequence[CallRecord]) -> dict[str, Any]:
 
 # --- options --------------------------------------------------------------------------------------
 
-Check = Callable[[str, Any], None]
-
 _MOST: Final = 10_000
 
-
-def _times(least: int, *, is_optional: bool = True) -> Check:
-    def check(name: str, value: Any) -> None:
-        if is_optional and value is None:
-            return
-        if type(value) is not int or not least <= value <= _MOST:
-            also = ", or null" if is_optional else ""
-            raise InvalidMessage(f"{name} is a whole number from {least} to {_MOST}{also}", field=name)
-
-    return check
-
-
-def _part(name: str, value: Any) -> None:
-    if not (value is None or (type(value) in {int, float} and 0 < value <= 1)):
-        raise InvalidMessage(f"{name} is a number, more than 0 and at most 1, or null", field=name)
-
-
-def _names(name: str, value: Any) -> None:
-    names = cast("list[Any]", value) if isinstance(value, list | tuple | set | frozenset) else None
-    if names is None or len(names) > _MOST or not all(isinstance(one, str) and 0 < len(one) <= 255 for one in names):
-        raise InvalidMessage(f"{name} is a list of names of tools", field=name)
-
-
 _CHECKS: dict[str, Check] = {
-    "same_call_failures": _times(1),
-    "repeats": _times(2),
-    "error_burst": _times(1),
-    "error_window": _times(1, is_optional=False),
-    "budget_part": _part,
-    "needs_approval": _names,
+    "same_call_failures": whole(1, _MOST),
+    "repeats": whole(2, _MOST),
+    "error_burst": whole(1, _MOST),
+    "error_window": whole(1, _MOST, is_optional=False),
+    "budget_part": part_or_none,
+    "needs_approval": texts("names of tools", most=_MOST, longest=255),
 }
 
 assert _CHECKS.keys() == {one.name for one in fields(Rules)}
