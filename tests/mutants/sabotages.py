@@ -30,6 +30,8 @@ PROVIDER_TOOLS = "tests/unit/adapters/test_provider_tools.py"
 TOOLBOX = "tests/unit/adapters/test_toolbox.py"
 PROCESSES = "tests/unit/adapters/test_tool_processes.py"
 CHAT = "tests/unit/cli/test_conversation.py"
+CYCLES = f"{STORIES}/test_cycles.py"
+CYCLES_RESTART = f"{STORIES}/test_cycles_restart.py"
 
 
 class Sabotage(NamedTuple):
@@ -235,16 +237,16 @@ SABOTAGES = (
     ),
     Sabotage(
         "run a turn again for ever",
-        "jidoka/sessions/context_recovery.py",
-        "if attempt <= MOST_ATTEMPTS:",
-        "if attempt:",
+        "jidoka/sessions/context_turns.py",
+        "turn.attempt < MOST_ATTEMPTS",
+        "turn.attempt",
         (TURNS,),
     ),
     Sabotage(
         "leave the open turn to the next process",
         "jidoka/sessions/context_manager.py",
-        "            if is_closing and self.state.turn is not None:",
-        "            if False and self.state.turn is not None:",
+        "            if is_closing and self._leaves_a_turn:",
+        "            if False and self._leaves_a_turn:",
         (TURNS,),
     ),
     Sabotage(
@@ -376,8 +378,8 @@ SABOTAGES = (
     Sabotage(
         "take an answer that broke off for a complete one",
         "jidoka/adapters/answers.py",
-        "            case None:\n",
-        '            case "never":\n',
+        "        case None:\n",
+        '        case "never":\n',
         (PROVIDERS,),
     ),
     Sabotage(
@@ -519,8 +521,8 @@ SABOTAGES = (
     Sabotage(
         "commit the question before the answer",
         "jidoka/sessions/context_turns.py",
-        '            (EventType.CONVERSATION_ADDED, self._said("user", message.content, turn_id)),\n',
-        "",
+        "drafts = [self._said(*said, turn_id=turn_id) for said in turn.said()]",
+        "drafts: list[Any] = []",
         (CRASH_POINTS,),
     ),
     Sabotage(
@@ -683,5 +685,47 @@ SABOTAGES = (
         "        self.halt = halt\n        self._ahead.clear()",
         "        self.halt = halt",
         (CHAT,),
+    ),
+    Sabotage(
+        "ask a cycle anew after a restart",
+        "jidoka/cycles/monitor.py",
+        'key = f"{self.session.id}:cycle:{opened.number}"',
+        'key = f"{self.session.id}:cycle:{opened.number}:{self._world.new_id()}"',
+        (f"{CYCLES_RESTART}::test_wherever_a_process_dies_no_cycle_is_run_twice_or_lost",),
+    ),
+    Sabotage(
+        "take what is unknown for an answer",
+        "jidoka/cycles/outcome.py",
+        'return "unknown", unknown_text(',
+        'return "answered", unknown_text(',
+        (CYCLES,),
+    ),
+    Sabotage(
+        "begin a cycle that another monitor has begun",
+        "jidoka/cycles/book.py",
+        "metadata=patch_of(ledger), expected_version=self._version)",
+        "metadata=patch_of(ledger))",
+        (CYCLES,),
+    ),
+    Sabotage(
+        "ask again what a person has called off before a crash",
+        "jidoka/cycles/asking.py",
+        "if before is not None and before.type != EventType.TURN_COMPLETED:",
+        "if False:",
+        (CYCLES_RESTART,),
+    ),
+    Sabotage(
+        "forget a rejection that no monitor was there to hear",
+        "jidoka/cycles/asking.py",
+        "        if before is None and REJECTED in ended:",
+        "        if False:",
+        (CYCLES_RESTART,),
+    ),
+    Sabotage(
+        "go on while the line is stopped",
+        "jidoka/cycles/asking.py",
+        "        if not await self._is_halted():\n            return False",
+        "        if True:\n            return False",
+        (CYCLES,),
     ),
 )
