@@ -21,12 +21,14 @@ Unit = tuple[int, int]
 class Choice:
     """The messages from `start` on, and before them those that were taken one by one."""
 
-    __slots__ = ("oldest", "room", "start", "summaries", "tally", "taken", "timeline", "whole")
+    __slots__ = ("aside", "oldest", "room", "start", "summaries", "tally", "taken", "timeline", "whole")
 
     def __init__(self, timeline: Timeline, tally: Tally, room: int) -> None:
         self.timeline = timeline
         self.tally = tally
         self.whole = self.room = room
+        # What is no part of the talk.
+        self.aside = frozenset((*timeline.systems, *timeline.strays))
         self.start = len(timeline.messages)
         self.taken: dict[int, int] = {}
         # The first of those that were taken, besides system messages.
@@ -104,26 +106,23 @@ class Choice:
 
     def _take(self, *units: Unit) -> bool:
         """All of *units*, or nothing if there is no room for all."""
-        new = {place: self.tally.count(place) for first, last in units for place in self._missing(first, last)}
+        count, taken, aside = self.tally.count, self.taken, self.aside
+        new: dict[int, int] = {}
+        for first, last in units:
+            for place in range(first, min(last + 1, self.start)):
+                # Within a unit there may be what is no part of it.
+                if place not in taken and (first == last or place not in aside):
+                    new[place] = count(place)
         tokens = sum(new.values())
         if tokens > self.room:
             return False
-        self.taken.update(new)
+        taken.update(new)
         self.room -= tokens
-        self.oldest = min([self.oldest, *filter(self._is_talk, new)])
+        for first, _ in units:
+            # The first of a unit is part of the talk, or all there is of it.
+            if first < self.oldest and first in new and first not in aside:
+                self.oldest = first
         return True
-
-    def _missing(self, first: int, last: int) -> Iterable[int]:
-        for place in range(first, min(last + 1, self.start)):
-            # Within a unit there may be what is no part of it.
-            if place not in self.taken and (first == last or self._is_talk(place)):
-                yield place
-
-    def _is_talk(self, place: int) -> bool:
-        strays = self.timeline.strays
-        number = bisect_left(strays, place)
-        is_stray = number < len(strays) and strays[number] == place
-        return not is_stray and self.timeline.messages[place].role != "system"
 
     def _take_summaries(self, summaries: Sequence[Message]) -> None:
         for summary in reversed(summaries):
@@ -135,7 +134,7 @@ class Choice:
 
     def _reach_back(self, floor: int, room: int) -> None:
         """Let the window begin earlier, as far as there is *room*, but not inside of a unit."""
-        free = {*self.taken, *self.timeline.systems, *self.timeline.strays}
+        free = self.aside.union(self.taken)
         start, spent = self.tally.reach(self.start, min(floor, self.start), room, free)
         first, last = self.timeline.unit(start)
         if first < start < self.start:
@@ -174,7 +173,8 @@ class Choice:
         """System messages, summaries, and the others in their order."""
         messages, timeline = self.timeline.messages, self.timeline
         first = [messages[place] for place in timeline.systems if place in self.taken]
-        before = [messages[place] for place in sorted(self.taken) if place < self.start and self._is_talk(place)]
+        start, aside = self.start, self.aside
+        before = [messages[place] for place in sorted(self.taken) if place < start and place not in aside]
         return [*first, *self.summaries, *before, *self._window()]
 
     def _window(self) -> Iterable[Message]:
@@ -193,9 +193,8 @@ class Choice:
 
     def tokens(self) -> int:
         """What the messages take that are shown."""
-        aside = {*self.timeline.systems, *self.timeline.strays}
-        window = self.tally.reach(self.tally.size, self.start, NO_BUDGET, aside).spent
-        alone = (place for place in self.taken if place < self.start or place in aside)
+        window = self.tally.reach(self.tally.size, self.start, NO_BUDGET, self.aside).spent
+        alone = (place for place in self.taken if place < self.start or place in self.aside)
         return window + sum(map(self.tally.count, alone)) + sum(self._tokens_of(summary) for summary in self.summaries)
 
     def _tokens_of(self, summary: Message) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench import policies
 from tests.bench.durable import texts
 from tests.bench.harness import measure
 from tests.bench.report import Measured, as_json, show
@@ -26,7 +27,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     names = ", ".join(dict.fromkeys(work.group or work.name for work in WORKS))
     parser.add_argument(
-        "--rows", default="", metavar="NAME,…", help=f"only these: {names}, or single works and rows of them"
+        "--rows",
+        default="",
+        metavar="NAME,…",
+        help=f"only these: {names}, or single works and rows of them; or {policies.NAME}: context policies on --texts",
     )
     parser.add_argument("--quick", action="store_true", help="one run of each at a small size")
     parser.add_argument("--texts", metavar="FILE", help="take the durable rows' messages from recorded dialogues")
@@ -54,6 +58,8 @@ def main() -> int:
     """Exit status 0: measured; 2: bad input."""
     stop_when_told()
     options = parsed()
+    if options.rows == policies.NAME:
+        return policies.main([options.texts or "", *(["--json"] if options.json else [])])
     try:
         works = chosen([name.strip() for name in options.rows.split(",") if name.strip()])
         if options.texts:

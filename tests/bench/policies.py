@@ -1,7 +1,7 @@
 """`python -m tests.bench.policies FILE`: what each context policy does to long sessions.
 
 FILE holds dialogues, as for replay. A thousand of them are joined into long sessions; others are made up and full of
-tools. Figures, no pass or failure.
+tools. Summaries are the first words of each message: no model is asked. Figures, no pass or failure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -31,16 +31,22 @@ from jidoka.core.errors import InvalidMessage
 from jidoka.core.keywords import CRITICAL, finder
 from jidoka.core.messages import Message
 from jidoka.core.policies import ContextPolicy
-from jidoka.core.pruning import ESTIMATE, Meter, choose
+from jidoka.core.pruning import ESTIMATE, Meter, choose, show
 from jidoka.core.state import SessionState
 from jidoka.core.summaries import Summary, due, placed
 from jidoka.core.timeline import Timeline
 
+NAME = "policies"
 DIALOGUES = 1_000
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 POLICIES = ("recent", "smart", "budget", "summarise")
+# A scripted summary: so many words of each message, and so many characters in all.
+FIRST_WORDS = 4
+LONGEST_SUMMARY = 1_200
 NAMES = ("read_file", "run_tests", "search", "http_get")
 Draft = tuple[str, str, dict[str, Any]]
+# What the entry of the message of that number says.
+Said = Callable[[int], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +147,26 @@ def told(timeline: Timeline, policy: str, budget: int, meter: Meter) -> Any:
     made: list[Summary] = []
     chosen = ContextPolicy.of({"policy": policy})
     while policy == "summarise" and (plan := due(timeline, chosen, made, budget=budget, meter=meter)) is not None:
-        content = "They spoke of this and that. " * 20
+        content = first_words(plan.messages)
         made.append(
             Summary(first_seq=plan.first_seq, last_seq=plan.last_seq, level=plan.level, content=content, at=NOON)
         )
     return placed(timeline, made)
 
 
-def windows() -> dict[str, float]:
+def first_words(messages: Iterable[Message]) -> str:
+    """What a summariser that understands nothing makes of *messages*."""
+    said = ("; ".join(" ".join(message.content.split()[:FIRST_WORDS]) for message in messages))[:LONGEST_SUMMARY]
+    return said or "Nothing was said."
+
+
+def windows(most: int) -> dict[str, float]:
     """Milliseconds of `build_context(max_tokens=…)` in sessions of all sizes, resident."""
     return {
         f"{size:,} messages, {max_tokens:,} tokens, {'no policy' if policy is None else policy.policy}": round(
             window_at(size, max_tokens, policy), 3
         )
-        for size in (10, 10_000)
+        for size in (10, most)
         for max_tokens in (8_000, 96_000, 10_000_000)
         for policy in (None, ContextPolicy(), ContextPolicy.of({"policy": "smart"}))
     }
@@ -162,14 +174,43 @@ def windows() -> dict[str, float]:
 
 def window_at(size: int, max_tokens: int, policy: ContextPolicy | None) -> float:
     """A median. Each time there is one more message."""
-    drafts = [("session_created", {}), *(("conversation_added", said(number)) for number in range(size))]
-    state = SessionState.of("session_1", [Entry(seq, type, NOON, data) for seq, (type, data) in enumerate(drafts, 1)])
+    return median_of(size, lambda state: build_context(state, max_tokens=max_tokens, policy=policy, now=NOON))
+
+
+def calls(most: int) -> dict[str, float]:
+    """Milliseconds of what is done before a model is called, in sessions of all sizes, resident."""
+    sessions = [("", 10, said), ("", most, said), (" full of tools", most, tools_said(most))]
+    return {
+        f"{size:,} messages{kind}, window of {window:,}, {name}": round(call_at(size, window, name, saying), 3)
+        for kind, size, saying in sessions
+        for window in (10_000, 120_000, 10_000_000)
+        for name in POLICIES
+    }
+
+
+def call_at(size: int, window: int, name: str, saying: Said) -> float:
+    """With the summaries that there are by then, where the policy makes some."""
+    policy = ContextPolicy.of({"policy": name, "max_tokens": window})
+    summaries = told(resident(size, saying).timeline, name, int(0.8 * window), ESTIMATE)
+    return median_of(size, lambda state: show(state.timeline, policy, summaries=summaries), saying)
+
+
+def resident(size: int, saying: Said) -> SessionState:
+    """A session of so many messages."""
+    drafts = [("session_created", {}), *(("conversation_added", saying(number)) for number in range(size))]
+    return SessionState.of("session_1", [Entry(seq, type, NOON, data) for seq, (type, data) in enumerate(drafts, 1)])
+
+
+def median_of(size: int, work: Callable[[SessionState], object], saying: Said | None = None) -> float:
+    """Milliseconds that *work* takes, when there is one more message each time."""
+    saying = saying or said
+    state = resident(size, saying)
     times: list[float] = []
     for number in range(101):
         begun = perf_counter()
-        build_context(state, max_tokens=max_tokens, policy=policy, now=NOON)
+        work(state)
         times.append(perf_counter() - begun)
-        state.apply(Entry(state.seq + 1, "conversation_added", NOON, said(size + number)))
+        state.apply(Entry(state.seq + 1, "conversation_added", NOON, saying(size + number)))
     return 1000 * median(times[1:])
 
 
@@ -182,24 +223,41 @@ def said(number: int) -> dict[str, Any]:
     }
 
 
+def tools_said(most: int) -> Said:
+    """The same for a session that is full of tools."""
+    messages = next(tool_heavy(1, most // 8))
+
+    def saying(number: int) -> dict[str, Any]:
+        message = messages[number]
+        return {
+            "id": message.id,
+            "role": message.role,
+            "content": message.content,
+            "metadata": message.metadata,
+        }
+
+    return saying
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 
-def parsed() -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.policies", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="dialogues: JSON lines, gzip or not")
     parser.add_argument("--budget", type=int, default=8_000, help="tokens to a session")
     parser.add_argument("--sessions", type=int, default=10, help="into so many the dialogues are joined")
     parser.add_argument("--turns", type=int, default=300, help="of a session that is full of tools")
+    parser.add_argument("--resident", type=int, default=10_000, help="messages of the session that is in memory")
     parser.add_argument("--exact", action="store_true", help="count by the vocabulary of o200k_base")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0: measured; 2: bad input."""
-    options = parsed()
+    options = parsed(arguments)
     meter = Meter(exact_counter()) if options.exact else ESTIMATE
     try:
         sets = {"dialogues": list(joined(options.file, options.sessions))}
@@ -212,16 +270,16 @@ def main() -> int:
         for name, sessions in sets.items()
         for policy in POLICIES
     ]
-    times = windows()
+    times = {"build_context_ms": windows(options.resident), "before_a_call_ms": calls(options.resident)}
     if options.json:
-        print(json.dumps({"outcomes": [asdict(one) for one in outcomes], "build_context_ms": times}))
+        print(json.dumps({"outcomes": [asdict(one) for one in outcomes], **times}))
     else:
-        show(outcomes, times, options)
+        print_table(outcomes, times, options)
     return 0
 
 
-def show(outcomes: Sequence[Outcome], times: dict[str, float], options: argparse.Namespace) -> None:
-    """A table."""
+def print_table(outcomes: Sequence[Outcome], times: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
+    """For people."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in (
         "sessions",
@@ -249,9 +307,10 @@ def show(outcomes: Sequence[Outcome], times: dict[str, float], options: argparse
         f"{options.sessions} sessions of each kind, {options.budget:,} tokens each. "
         "first: nothing is known yet; again: resident."
     )
-    console.print("\nbuild_context(max_tokens=…), one message more each time:")
-    for name, time in times.items():
-        console.print(f"  {name:50} {time:.3f} ms")
+    for title, rows in zip(("build_context(max_tokens=…)", "before a call"), times.values(), strict=True):
+        console.print(f"\n{title}, one message more each time:")
+        for name, time in rows.items():
+            console.print(f"  {name:62} {time:.3f} ms")
 
 
 if __name__ == "__main__":
