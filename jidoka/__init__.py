@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from jidoka.core.chunks import ToolResult as ToolResult
     from jidoka.core.chunks import Usage as Usage
     from jidoka.core.errors import CorruptRecord as CorruptRecord
+    from jidoka.core.errors import FileUnreadable as FileUnreadable
     from jidoka.core.errors import IdempotencyConflict as IdempotencyConflict
     from jidoka.core.errors import InvalidMessage as InvalidMessage
+    from jidoka.core.errors import InvalidPath as InvalidPath
     from jidoka.core.errors import InvalidRole as InvalidRole
     from jidoka.core.errors import InvalidSessionId as InvalidSessionId
     from jidoka.core.errors import InvalidTransition as InvalidTransition
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from jidoka.core.errors import TurnFailed as TurnFailed
     from jidoka.core.errors import TurnInProgress as TurnInProgress
     from jidoka.core.errors import VersionConflict as VersionConflict
+    from jidoka.core.errors import WorkspaceUnavailable as WorkspaceUnavailable
     from jidoka.core.events import Event as Event
     from jidoka.core.events import EventType as EventType
     from jidoka.core.ledger import SessionUsage as SessionUsage
@@ -82,9 +85,10 @@ _NAMES = {
     "jidoka.client": "Client",
     "jidoka.core.chunks": "Chunk LLMConfig Question Reply ToolCall ToolResult Usage",
     "jidoka.core.errors": (
-        "CorruptRecord IdempotencyConflict InvalidMessage InvalidRole InvalidSessionId InvalidTransition JidokaError "
-        "ModelNotFound SessionExists SessionFailed SessionLimitReached SessionNotFound SessionTerminated StorageFull "
-        "StoreUnavailable TurnCancelled TurnFailed TurnInProgress VersionConflict"
+        "CorruptRecord FileUnreadable IdempotencyConflict InvalidMessage InvalidPath InvalidRole InvalidSessionId "
+        "InvalidTransition JidokaError ModelNotFound SessionExists SessionFailed SessionLimitReached "
+        "SessionNotFound SessionTerminated StorageFull StoreUnavailable TurnCancelled TurnFailed TurnInProgress "
+        "VersionConflict WorkspaceUnavailable"
     ),
     "jidoka.core.events": "Event EventType",
     "jidoka.core.ledger": "SessionUsage",

@@ -11,7 +11,7 @@ from jidoka.births import give_birth, import_of
 from jidoka.core import checks
 from jidoka.core.budgets import Limits
 from jidoka.core.config import SUPERVISION
-from jidoka.core.errors import InvalidMessage, JidokaError
+from jidoka.core.errors import InvalidMessage, JidokaError, WorkspaceUnavailable
 from jidoka.core.frozen import frozen
 from jidoka.core.messages import SessionInfo
 from jidoka.core.pages import Page
@@ -131,6 +131,7 @@ class Client:
             checks.session_id(session_id)
             key = door.new_key()
         data = self._checked(owner, metadata, llm_config, config)
+        await self._check_workspace(data["config"])
         await give_birth(door, session_id, ask.Born(data, key=key))
         return Session(session_id, door)
 
@@ -174,6 +175,14 @@ class Client:
                 raise InvalidChildSpec(str(error)) from error
             raise
         return config
+
+    async def _check_workspace(self, config: Mapping[str, Any]) -> None:
+        root = config.get("workspace")
+        if root is not None:
+            try:
+                await self.house.workspaces.check(root)
+            except WorkspaceUnavailable as error:
+                raise InvalidMessage(str(error), field="workspace") from error
 
     def session(self, session_id: str) -> Session:
         """A handle; no I/O, no check."""

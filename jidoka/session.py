@@ -13,7 +13,9 @@ from jidoka.core.context import PARTS
 from jidoka.core.documents import export_document
 from jidoka.core.errors import InvalidMessage, SessionNotFound, SessionTerminated
 from jidoka.core.status import SessionStatus
+from jidoka.core.workspaces import parts_of
 from jidoka.sessions import requests as ask
+from jidoka.sessions.files import file_text
 from jidoka.sessions.poison import again
 from jidoka.sessions.stream import TurnStream
 
@@ -236,6 +238,15 @@ class Session:
     async def get_file_index(self) -> dict[str, dict[str, Any]]:
         """What is known of each file, and when it was last accessed."""
         return await self._context(ask.ReadFileIndex())
+
+    async def read_file(self, path: str) -> str:
+        """The text of a file in the session's workspace. Read again only when it has changed.
+
+        *path* leads down from the workspace. Raises InvalidPath, FileUnreadable, WorkspaceUnavailable, and
+        InvalidMessage when the session has no workspace.
+        """
+        path = "/".join(parts_of(checks.path(path)))
+        return await file_text(self._door.house, self.id, await self._context(ask.ReadWorkspace()), path)
 
     async def put_context(self, key: str, value: Any) -> None:
         """Keep a JSON value in the working context. Raises InvalidMessage when it is full."""

@@ -173,6 +173,7 @@ class SyncSession(Blocking[Session]):
     get_active_files = blocking(Session.get_active_files)
     update_file_index = blocking(Session.update_file_index)
     get_file_index = blocking(Session.get_file_index)
+    read_file = blocking(Session.read_file)
     put_context = blocking(Session.put_context)
     get_context = blocking(Session.get_context)
     delete_context = blocking(Session.delete_context)

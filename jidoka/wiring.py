@@ -11,6 +11,7 @@ from jidoka.actors.system import ActorSystem
 from jidoka.adapters.memory import MemoryStore
 from jidoka.adapters.model_names import ModelNames
 from jidoka.adapters.toolbox import Toolbox
+from jidoka.adapters.workspaces import LocalWorkspaces
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.filecache import FileCache
 from jidoka.hub.hub import EventHub
@@ -67,6 +68,14 @@ async def open_house(
             models or {}, endpoints=settings.llm_endpoints, limits=settings.model_limits(), world=system.world
         )
         stack.push_async_callback(names.aclose)
+        workspaces = LocalWorkspaces(
+            settings.workspaces,
+            world=system.world,
+            most_bytes=settings.workspace_file_bytes,
+            most_watched=settings.max_watched,
+        )
+        await workspaces.open()
+        stack.push_async_callback(workspaces.close)
         await stack.enter_async_context(system)
         house = House(
             system=system,
@@ -85,6 +94,7 @@ async def open_house(
             exact_counter=_exact_counter,
             housekeeping_every=settings.housekeeping_every,
             stale_grace=settings.stale_grace,
+            workspaces=workspaces,
         )
         await _start_actors(house)
         yield house

@@ -21,6 +21,7 @@ _LONGEST: Final = 366 * 86_400.0
 # A century.
 _LONGEST_AGE: Final = 100 * _LONGEST
 _MOST: Final = 1_000_000
+_LONGEST_PATH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class SessionConfig:
     """Whether the question of a turn that failed, or was cancelled, is kept in the history."""
     max_files: int = 50
     max_context_items: int = 50
+    workspace: str | None = None
+    """The directory whose files it may read, and which is looked after. It must lie in `Settings.workspaces`."""
+    max_indexed: int = 200
+    """So many of the workspace's files are put into its index by themselves."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -97,6 +102,14 @@ def _at_least(least: int, most: int = _MOST) -> Callable[[str, Any], None]:
     return check
 
 
+def _directory_or_none(name: str, value: Any) -> None:
+    if value is None:
+        return
+    is_one = isinstance(value, str) and value.startswith("/") and len(value) <= _LONGEST_PATH
+    if not is_one or "\0" in value or ".." in value.split("/"):
+        raise InvalidMessage(f"{name} is the absolute path of a directory, without `..`, or null", field=name)
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in {int, float}
 
@@ -114,6 +127,8 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "failed_question": _one_of("drop", "keep"),
     "max_files": _at_least(1),
     "max_context_items": _at_least(0),
+    "workspace": _directory_or_none,
+    "max_indexed": _at_least(0, 10_000),
 }
 
 assert _CHECKS.keys() == {field.name for field in fields(SessionConfig)}

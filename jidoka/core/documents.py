@@ -211,6 +211,12 @@ def _look_at_update(data: Mapping[str, Any]) -> None:
         case "metadata":
             checks.json_object(data["patch"], field="patch")
             checks.count(data["version"], field="version", least=1)
+        case "file_index" if "files" in data:
+            for path, metadata in data["files"].items():
+                checks.path(path)
+                checks.json_object(metadata, field="metadata")
+            for path in data["gone"]:
+                checks.path(path)
         case "file_index":
             _look_at_file(data)
             checks.json_object(data["metadata"], field="metadata")

@@ -84,6 +84,40 @@ class ModelNotFound(Refused, LookupError):
         self.hint = hint
 
 
+class InvalidPath(InvalidMessage):
+    """The path does not lead, step by step and without a link, to a file inside of the session's workspace."""
+
+    def __init__(self, path: str, *, why: str) -> None:
+        super().__init__(f"{path!r:.200} {why}", field="path")
+        self.path = path
+        self.why = why
+
+
+class FileUnreadable(Refused):
+    """There is no text to be had at that path.
+
+    `reason` is one stable word: missing, not_a_file, too_large (more than `limit` bytes), encoding (no UTF-8 from byte
+    `at` on), denied.
+    """
+
+    def __init__(self, path: str, *, reason: str, limit: int | None = None, at: int | None = None) -> None:
+        text = _UNREADABLE[reason].format(limit=limit, at=at)
+        super().__init__(f"{path!r:.200} {text}")
+        self.path = path
+        self.reason = reason
+        self.limit = limit
+        self.at = at
+
+
+_UNREADABLE: Final = {
+    "missing": "is not there",
+    "not_a_file": "is not a plain file",
+    "too_large": "has more than {limit} bytes",
+    "encoding": "is no UTF-8 text: see byte {at}",
+    "denied": "may not be read",
+}
+
+
 # --- the session ------------------------------------------------------------------------------
 
 
@@ -209,6 +243,15 @@ class StoreUnavailable(Unavailable):
 
 class StorageFull(Unavailable):
     """No space for this write. Reading and deleting still work."""
+
+
+class WorkspaceUnavailable(Unavailable):
+    """The session's workspace is not there at the moment, or this server does not let it be one."""
+
+    def __init__(self, root: str, *, why: str) -> None:
+        super().__init__(f"the workspace {root!r:.200} {why}")
+        self.root = root
+        self.why = why
 
 
 class CorruptRecord(Broken):

@@ -16,11 +16,12 @@ Owner = str | None
 
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """A file as it was when it was read. `mtime` tells whether that is still so."""
+    """A file as it was when it was read. `mtime`, or better `stamp`, tells whether that is still so."""
 
     content: str
     mtime: float
     size: int
+    stamp: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,17 @@ class FileCache:
         self._max_bytes = max_bytes
         self._items = self._bytes = self._hits = self._misses = self._evicted = 0
 
-    def cache_file(self, path: str, content: str, *, session_id: Owner = None, mtime: float = 0.0) -> CachedFile:
+    def cache_file(
+        self,
+        path: str,
+        content: str,
+        *,
+        session_id: Owner = None,
+        mtime: float = 0.0,
+        stamp: tuple[int, ...] | None = None,
+    ) -> CachedFile:
         """Keep *content*. A file that is larger than a session's whole share is not kept."""
-        file = CachedFile(content, mtime, len(content.encode("utf-8", "surrogatepass")))
+        file = CachedFile(content, mtime, len(content.encode("utf-8", "surrogatepass")), stamp)
         self.invalidate_file(path, session_id=session_id)
         if file.size <= self._session_bytes and self._session_items > 0:
             shelf = self._shelves.setdefault(session_id, _Shelf())
@@ -90,11 +99,27 @@ class FileCache:
         self.invalidate_file(next(iter(self._shelves[session_id].files)), session_id=session_id)
         self._evicted += 1
 
-    def get_file(self, path: str, *, session_id: Owner = None, mtime: float | None = None) -> CachedFile | None:
-        """The file as it was cached; None when it is not there, or has another *mtime* by now."""
+    def stamp_of(self, path: str, *, session_id: Owner = None) -> tuple[int, ...] | None:
+        """The stamp under which a file is cached. Does not count as using it."""
         shelf = self._shelves.get(session_id)
         file = shelf.files.get(path) if shelf is not None else None
-        if shelf is None or file is None or (mtime is not None and mtime != file.mtime):
+        return None if file is None else file.stamp
+
+    def get_file(
+        self,
+        path: str,
+        *,
+        session_id: Owner = None,
+        mtime: float | None = None,
+        stamp: tuple[int, ...] | None = None,
+    ) -> CachedFile | None:
+        """The file as it was cached; None when it is not there, or has another *mtime* or *stamp* by now."""
+        shelf = self._shelves.get(session_id)
+        file = shelf.files.get(path) if shelf is not None else None
+        is_other = file is not None and (
+            (mtime is not None and mtime != file.mtime) or (stamp is not None and stamp != file.stamp)
+        )
+        if shelf is None or file is None or is_other:
             self._misses += 1
             return None
         shelf.files.move_to_end(path)

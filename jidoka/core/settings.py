@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pydantic import Field, field_validator, model_validator
@@ -15,6 +16,7 @@ from jidoka.core.config import FailedQuestion, Interrupted, SessionConfig, Strat
 from jidoka.core.document_parts import id_or_none
 from jidoka.core.endpoints import ENDPOINT_NAME, Endpoint, ModelLimits
 from jidoka.core.tools import ToolLimits
+from jidoka.core.workspaces import is_within
 
 _DEFAULTS = SessionConfig()
 _LIMITS = ModelLimits()
@@ -49,6 +51,12 @@ class Settings(BaseSettings):
     """Files whose contents one session may keep in memory …"""
     file_cache_bytes: int = Field(default=10_000_000, ge=0)
     """… and how large they may be in all."""
+    workspaces: tuple[str, ...] = ()
+    """The directories that may be a session's workspace, and those below them. In the environment: JSON. None: none."""
+    workspace_file_bytes: int = Field(default=2_000_000, ge=1, le=checks.MAX_CONTENT)
+    """The largest file that a session may read."""
+    max_watched: int = Field(default=64, ge=0, le=10_000)
+    """So many sessions' workspaces are watched at a time, by two threads each. Others are looked at now and then."""
     housekeeping_every: float = Field(default=60.0, gt=0, le=86_400)
     """Seconds between looks for sessions that were left behind, or have had their time."""
     stale_grace: float = Field(default=60.0, ge=0, le=86_400)
@@ -86,6 +94,8 @@ class Settings(BaseSettings):
     failed_question: FailedQuestion = _DEFAULTS.failed_question
     max_files: int = _DEFAULTS.max_files
     max_context_items: int = _DEFAULTS.max_context_items
+    workspace: str | None = _DEFAULTS.workspace
+    max_indexed: int = _DEFAULTS.max_indexed
 
     @field_validator("session_id")
     @classmethod
@@ -99,9 +109,20 @@ class Settings(BaseSettings):
             raise ValueError("an endpoint's name has small letters, digits and -, a letter first, 32 at most")
         return value
 
+    @field_validator("workspaces")
+    @classmethod
+    def _workspaces_are_directories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            SessionConfig(workspace=path)
+        return value
+
     @model_validator(mode="after")
     def _session_defaults_are_sound(self) -> Settings:
         self.session_defaults()
+        if self.workspace is not None and not any(
+            is_within(PurePosixPath(self.workspace), PurePosixPath(allowed)) for allowed in self.workspaces
+        ):
+            raise ValueError("the workspace of all sessions lies in one of the workspaces that are allowed")
         return self
 
     def session_defaults(self) -> SessionConfig:

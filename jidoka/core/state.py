@@ -210,9 +210,20 @@ class SessionState(Head):
     def _update_index(self, entry: Entry) -> None:
         if self._index is None:
             self._index = {}
+        if "files" in entry.data:
+            self._take_look(entry.data["files"], entry.data["gone"])
+            return
         path = entry.data["path"]
         stamp = {"last_accessed": _when(entry).isoformat()}
         self._index[path] = FrozenDict(self._index.get(path, EMPTY) | frozen(entry.data["metadata"]) | stamp)
+
+    def _take_look(self, files: Mapping[str, Any], gone: Iterable[str]) -> None:
+        """What was seen of a workspace. Nobody has accessed these files."""
+        assert self._index is not None
+        for path, metadata in files.items():
+            self._index[path] = FrozenDict(self._index.get(path, EMPTY) | frozen(metadata))
+        for path in gone:
+            self._index.pop(path, None)
 
 
 _FOLDS: dict[str, Fold] = {

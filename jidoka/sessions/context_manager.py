@@ -19,6 +19,7 @@ from jidoka.core.state import SessionState
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
 from jidoka.sessions.context_clock import Clock, GoIdle
+from jidoka.sessions.context_files import FileRecords
 from jidoka.sessions.context_recovery import OWED, TOLD, Recovery
 from jidoka.sessions.context_tools import ToolRecords
 from jidoka.sessions.context_turns import TurnRecords
@@ -44,7 +45,7 @@ OPEN = frozenset({SessionStatus.ACTIVE, SessionStatus.IDLE, SessionStatus.WAITIN
 CAREFUL = TOLD | OWED
 
 
-class ContextManager(Recovery, Clock, Writes, TurnRecords, ToolRecords, Letters, Actor):
+class ContextManager(Recovery, Clock, Writes, TurnRecords, ToolRecords, FileRecords, Letters, Actor):
     """History, active files, file index and working context of one session, and its status."""
 
     # Clients are refused at the door, by the house's bound. What the house itself has to say always finds room.
@@ -207,6 +208,10 @@ WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {
     ask.AddFile: ContextManager.add_file,
     ask.RemoveFile: ContextManager.remove_file,
     ask.IndexFile: ContextManager.index_file,
+    ask.ReadWorkspace: ContextManager.workspace,
+    ask.ReadKnownFiles: ContextManager.known_files,
+    ask.RefreshFiles: ContextManager.refresh_files,
+    ask.ChildBack: ContextManager.child_back,
     ask.PutWorking: ContextManager.put_working,
     ask.DeleteWorking: ContextManager.delete_working,
     ask.Again: ContextManager.do_again,
@@ -231,4 +236,4 @@ WRITES: dict[type[Any], Callable[[ContextManager, Any], Any]] = {
 }
 
 # These do not count as using the session.
-RESTING = frozenset({GoIdle, ask.Suspend, ask.BeginEnding})
+RESTING = frozenset({GoIdle, ask.Suspend, ask.BeginEnding, ask.ReadKnownFiles, ask.RefreshFiles, ask.ChildBack})

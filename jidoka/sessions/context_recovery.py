@@ -39,7 +39,7 @@ BORN: Draft = (
 )
 
 # Told rather than asked: nobody hears what becomes of them.
-TOLD = frozenset({GoIdle, ask.OrchestratorBack})
+TOLD = frozenset({GoIdle, ask.OrchestratorBack, ask.ChildBack})
 # What these say has happened, whether or not it can be written down at once.
 OWED = frozenset({ask.EndTurn, ask.OrchestratorBack})
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jidoka.ports.models import Models
     from jidoka.ports.store import Store
     from jidoka.ports.tools import Tools
+    from jidoka.ports.workspaces import Workspaces
     from jidoka.ports.world import World
 
 
@@ -44,6 +45,7 @@ class House:
     exact_counter: Callable[[str], TokenCounter]
     housekeeping_every: float
     stale_grace: float
+    workspaces: Workspaces
     # Children of sessions that were started again.
     restarts: int = 0
     crashes: Crashes = field(default_factory=Crashes)

@@ -14,6 +14,7 @@ from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, Ses
 from jidoka.core.summaries import SummaryPlan
 from jidoka.core.tools import CallEnd, CallInfo
 from jidoka.core.turns import Place
+from jidoka.core.workspaces import Look, Refresh
 from jidoka.sessions.drafts import Draft
 from jidoka.sessions.feed import Feed
 
@@ -120,6 +121,23 @@ class IndexFile(Write[dict[str, dict[str, Any]]]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadWorkspace(Request[str]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReadKnownFiles(Request[frozenset[str]]):
+    """The paths that are followed whatever they are: of active files, and in the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFiles(Request[Refresh]):
+    """Somebody has looked at the workspace. What has become of the index."""
+
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
 class PutWorking(Write[None]):
     key: str
     value: Any
@@ -208,6 +226,14 @@ class TakeInput(Request[None]):
 class OrchestratorBack(Request["Prompt | None"]):
     """The orchestrator has a new incarnation: a turn of the one before it is over, or is to be gone on with."""
 
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildBack(Request[None]):
+    """A child that keeps nothing of its own has a new incarnation."""
+
+    child: str
     restarts: int
 
 

@@ -1,4 +1,7 @@
-"""A session's own supervisor: the context manager and the orchestrator, with a restart budget that is theirs alone."""
+"""A session's own supervisor: context manager, orchestrator, and who looks after its files where it has a workspace.
+
+Their restart budgets are theirs alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from jidoka.actors.policy import Policy
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.supervisor import Supervisor
 from jidoka.sessions.context_manager import ContextManager
+from jidoka.sessions.files import FileWatcher
 from jidoka.sessions.orchestrator import Orchestrator
 
 if TYPE_CHECKING:
@@ -24,7 +28,8 @@ _plans: dict[tuple[Any, ...], Plan] = {}
 
 def plan_for(config: SessionConfig) -> Plan:
     """How a session with *config* is supervised. Each child has a budget of its own (DV4)."""
-    key = (config.strategy, config.max_restarts, config.within, config.shutdown)
+    has_files = config.workspace is not None
+    key = (config.strategy, config.max_restarts, config.within, config.shutdown, has_files)
     plan = _plans.get(key)
     if plan is None:
         policy = Policy(
@@ -35,6 +40,11 @@ def plan_for(config: SessionConfig) -> Plan:
             (
                 ChildSpec("context_manager", ContextManager, shutdown=config.shutdown),
                 ChildSpec("orchestrator", Orchestrator, restart="transient", shutdown=config.shutdown),
+                *(
+                    (ChildSpec("files", FileWatcher, restart="transient", shutdown=config.shutdown),)
+                    if has_files
+                    else ()
+                ),
             ),
         )
         if len(_plans) < 1_000:

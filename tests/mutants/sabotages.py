@@ -32,6 +32,10 @@ PROCESSES = "tests/unit/adapters/test_tool_processes.py"
 CHAT = "tests/unit/cli/test_conversation.py"
 CYCLES = f"{STORIES}/test_cycles.py"
 CYCLES_RESTART = f"{STORIES}/test_cycles_restart.py"
+BENEATH = "tests/unit/adapters/test_beneath.py"
+WORKSPACES = "tests/unit/adapters/test_workspaces.py"
+WORKSPACE_STORIES = "tests/stories/test_workspaces.py"
+INDEX = "tests/unit/core/test_workspaces.py"
 
 
 class Sabotage(NamedTuple):
@@ -727,5 +731,54 @@ SABOTAGES = (
         "        if not await self._is_halted():\n            return False",
         "        if True:\n            return False",
         (CYCLES,),
+    ),
+    Sabotage(
+        "follow a link on the way to a file",
+        "jidoka/adapters/beneath.py",
+        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW",
+        "_READ: Final = os.O_RDONLY | os.O_CLOEXEC",
+        (BENEATH,),
+    ),
+    Sabotage(
+        "let a sibling whose name begins alike be a workspace",
+        "jidoka/core/workspaces.py",
+        "and directory.is_relative_to(allowed)",
+        "and str(directory).startswith(str(allowed))",
+        (WORKSPACES,),
+    ),
+    Sabotage(
+        "take a file for the one that was read because it is as old and as large",
+        "jidoka/adapters/beneath.py",
+        "return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns",
+        "return 0, 0, found.st_size, found.st_mtime_ns, 0",
+        (BENEATH, WORKSPACE_STORIES),
+    ),
+    Sabotage(
+        "write about a file that never rests once a second",
+        "jidoka/sessions/files.py",
+        "pause = SHORTEST if is_quiet else min(2 * pause, LONGEST)",
+        "pause = SHORTEST",
+        (WORKSPACE_STORIES,),
+    ),
+    Sabotage(
+        "let a change of files keep a session from being suspended",
+        "jidoka/sessions/context_manager.py",
+        "ask.ReadKnownFiles, ask.RefreshFiles, ask.ChildBack}",
+        "ask.ChildBack}",
+        (WORKSPACE_STORIES,),
+    ),
+    Sabotage(
+        "forget what happened before a new directory was listened to",
+        "jidoka/adapters/workspaces.py",
+        "            seen = await self._house.within(self._root, _scan)\n        else:",
+        "            pass\n        else:",
+        (WORKSPACES,),
+    ),
+    Sabotage(
+        "say nothing of files that went while the session was suspended",
+        "jidoka/core/workspaces.py",
+        "    gone = [path for path in look.gone if path in index]",
+        "    gone: list[str] = []",
+        (INDEX, WORKSPACE_STORIES),
     ),
 )

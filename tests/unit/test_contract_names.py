@@ -75,7 +75,8 @@ SESSION = {
     "which_children": ("", "list[ChildInfo]"),
     "get_ref": ("", "SupervisorRef"),
     "get_llm_agent_ref": ("", "ActorRef[Any]"),
-    # Not in the first contract: what became of requests that crash their handler.
+    # Not in the first contract: files of the session's workspace; what became of requests that crash their handler.
+    "read_file": ("path", "str"),
     "dead_letters": ("", "list[DeadLetter]"),
     "requeue": ("letter_id", "Any"),
     "discard": ("letter_id", "None"),
@@ -123,7 +124,7 @@ ERRORS = """
     SessionNotFound SessionExists SessionTerminated SessionFailed SessionLimitReached InvalidTransition InvalidRole
     InvalidSessionId InvalidMessage VersionConflict IdempotencyConflict TurnInProgress TurnCancelled TurnFailed
     ModelNotFound StoreUnavailable StorageFull CorruptRecord MailboxFull CallTimeout ActorDead ActorRestarted
-    ChildStartError InvalidChildSpec
+    ChildStartError InvalidChildSpec InvalidPath FileUnreadable WorkspaceUnavailable
 """
 
 

@@ -22,7 +22,7 @@ SESSION_METHODS = """
     info update terminate suspend resume fork export send_message get_history clear_history prompt stream cancel_turn
     send_input halt approve add_file remove_file get_active_files update_file_index get_file_index put_context
     get_context delete_context context_keys build_context context_stats subscribe which_children get_ref
-    get_llm_agent_ref dead_letters requeue discard begin_turn usage
+    get_llm_agent_ref read_file dead_letters requeue discard begin_turn usage
 """
 
 CLIENT, SESSION = CLIENT_METHODS.split(), SESSION_METHODS.split()

@@ -25,6 +25,8 @@ DEFAULTS = {
     "failed_question": "drop",
     "max_files": 50,
     "max_context_items": 50,
+    "workspace": None,
+    "max_indexed": 200,
 }
 
 
@@ -62,6 +64,8 @@ def test_options_are_put_on_top() -> None:
         *(("interrupted_turn", bad) for bad in ("", "retry", None, True, ["fail"])),
         *(("max_files", bad) for bad in (0, -1, 1.0, True, None)),
         *(("max_context_items", bad) for bad in (-1, 1.0, True, None)),
+        *(("workspace", bad) for bad in ("", "a", "./a", "/a/../b", "/..", "/a\0", "/" * 5_000, 7, b"/a", ["/a"])),
+        *(("max_indexed", bad) for bad in (-1, 10_001, 1.0, True, None)),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(field: str, bad: Any) -> None:
@@ -113,9 +117,24 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert settings.session_defaults().strategy == "one_for_all"
 
 
+def test_workspaces_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIDOKA_WORKSPACES", '["/srv/a", "/srv/b"]')
+
+    assert Settings().workspaces == ("/srv/a", "/srv/b")
+
+
+@pytest.mark.parametrize("bad", ["/srv", "/srv/ab", "/", "/srv/a/../b"])
+def test_the_workspace_of_all_sessions_is_one_that_is_allowed(bad: str) -> None:
+    assert Settings(workspaces=("/srv/a",), workspace="/srv/a/b").session_defaults().workspace == "/srv/a/b"
+
+    with pytest.raises(ValidationError):
+        Settings(workspaces=("/srv/a",), workspace=bad)
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
+        *(("WORKSPACES", bad) for bad in ('["srv"]', '["/srv/../etc"]', "[3]")),
         *(("MAX_SESSIONS", bad) for bad in ("0", "-1", "many", "")),
         *(("CALL_TIMEOUT", bad) for bad in ("0", "-1", "nan", "inf")),
         *(("WITHIN", bad) for bad in ("0", "nan", "-1", "inf")),

@@ -123,6 +123,16 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
     return damaged
 
 
+# What may not be said of files that were seen in a workspace.
+BAD_LOOKS: list[dict[str, Any]] = [
+    {"files": [1], "gone": []},
+    {"files": {}},
+    {"files": {"": {}}, "gone": []},
+    {"files": {"a": [1]}, "gone": []},
+    {"files": {}, "gone": [3]},
+]
+
+
 @pytest.mark.parametrize(
     ("path", "to", "place"),
     [
@@ -155,6 +165,7 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
         (("entries", 6, "data", "path"), 3, "entry 7"),
         (("entries", 9, "data", "part"), "codebase", "entry 10"),
         (("entries", 9, "data", "metadata"), [1], "entry 10"),
+        *((("entries", 9, "data"), {"part": "file_index", **bad}, "entry 10") for bad in BAD_LOOKS),
         (("entries", 10, "data", "op"), "steal", "entry 11"),
         (("entries", 10, "data", "value"), ..., "entry 11"),
         (("entries", 10, "data", "key"), "", "entry 11"),

@@ -12,8 +12,10 @@ from jidoka.core.errors import (
     CorruptRecord,
     DuplicateKey,
     Fenced,
+    FileUnreadable,
     IdempotencyConflict,
     InvalidMessage,
+    InvalidPath,
     InvalidRole,
     InvalidSessionId,
     InvalidTransition,
@@ -35,6 +37,7 @@ from jidoka.core.errors import (
     TurnInProgress,
     Unavailable,
     VersionConflict,
+    WorkspaceUnavailable,
 )
 from jidoka.testing.entries import message_entry
 
@@ -50,6 +53,9 @@ EXAMPLES: dict[str, JidokaError] = {
     "invalid_role": InvalidRole("not a role"),
     "invalid_session_id": InvalidSessionId("not an id"),
     "invalid_message": InvalidMessage("no", field="content"),
+    "invalid_path": InvalidPath("../x", why="leads upwards"),
+    "file_unreadable": FileUnreadable("x", reason="too_large", limit=5),
+    "workspace_unavailable": WorkspaceUnavailable("/work", why="is gone"),
     "version_conflict": VersionConflict(SESSION, current_version=3, expected_version=2),
     "idempotency_conflict": IdempotencyConflict("k", seq=3),
     "turn_in_progress": TurnInProgress(SESSION, turn_id="t"),

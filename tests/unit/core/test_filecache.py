@@ -29,6 +29,17 @@ def test_a_file_comes_back_with_its_time_and_size() -> None:
     assert kept == cache.get_file("a.py", session_id="a") == CachedFile("größe", 12.5, 7)
 
 
+def test_a_file_with_another_stamp_is_another_file() -> None:
+    cache = FileCache()
+    cache.cache_file("a.py", "old", session_id="a", stamp=(1, 2))
+
+    assert cache.stamp_of("a.py", session_id="a") == (1, 2)
+    assert cache.stamp_of("a.py") is cache.stamp_of("b.py", session_id="a") is None
+    assert cache.get_file("a.py", session_id="a", stamp=(1, 2)) is not None
+    assert cache.get_file("a.py", session_id="a", stamp=(1, 3)) is None
+    assert (cache.stats().hits, cache.stats().misses) == (1, 1)
+
+
 def test_each_session_sees_its_own() -> None:
     assert contents(filled()) == ["of a", "of b", "everybody's"]
 

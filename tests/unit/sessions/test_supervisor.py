@@ -35,6 +35,13 @@ def test_a_plan_follows_the_options(options: dict[str, object]) -> None:
     assert plan_for(config) is not plan_for(DEFAULT)
 
 
+def test_only_a_session_with_a_workspace_has_somebody_who_looks_after_it() -> None:
+    one, other = (plan_for(replace(DEFAULT, workspace=path)) for path in ("/a", "/b"))
+
+    assert one is other
+    assert [spec.id for spec in one[1]] == ["context_manager", "orchestrator", "files"]
+
+
 async def test_each_child_has_a_budget_of_its_own() -> None:
     async with Client(world=VirtualWorld()) as client:
         session = await client.create_session(config={"max_restarts": 2})
