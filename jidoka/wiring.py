@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jidoka.actors.specs import ChildSpec
 from jidoka.actors.system import ActorSystem
+from jidoka.adapters.agents import AgentCommands
 from jidoka.adapters.memory import MemoryStore
 from jidoka.adapters.model_names import ModelNames
 from jidoka.adapters.toolbox import Toolbox
@@ -15,6 +16,7 @@ from jidoka.adapters.workspaces import LocalWorkspaces
 from jidoka.core.errors import InvalidMessage
 from jidoka.core.filecache import FileCache
 from jidoka.hub.hub import EventHub
+from jidoka.sessions.agents import AgentDesk
 from jidoka.sessions.house import House
 from jidoka.sessions.housekeeper import Housekeeper
 from jidoka.sessions.manager import SessionManager
@@ -64,8 +66,20 @@ async def open_house(
         stack.push_async_callback(opened.close)
         hub = EventHub(opened, system.world)
         stack.callback(hub.close)
+        desk = AgentDesk()
+        commands = AgentCommands(
+            settings.agents,
+            is_free=settings.allow_agent_commands,
+            limits=settings.agent_limits(),
+            world=system.world,
+        )
         names = ModelNames(
-            models or {}, endpoints=settings.llm_endpoints, limits=settings.model_limits(), world=system.world
+            models or {},
+            endpoints=settings.llm_endpoints,
+            limits=settings.model_limits(),
+            world=system.world,
+            commands=commands,
+            agents=desk,
         )
         stack.push_async_callback(names.aclose)
         workspaces = LocalWorkspaces(
@@ -95,6 +109,8 @@ async def open_house(
             housekeeping_every=settings.housekeeping_every,
             stale_grace=settings.stale_grace,
             workspaces=workspaces,
+            agents=desk,
+            launcher=commands,
         )
         await _start_actors(house)
         yield house

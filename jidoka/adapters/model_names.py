@@ -1,4 +1,4 @@
-"""Finds models by name: those that were handed in, `echo`, then the providers'."""
+"""Finds models by name: those that were handed in, `echo`, agent processes, then the providers'."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from jidoka.adapters.agents import AgentCommands, AgentModel
 from jidoka.adapters.echo import EchoModel
 from jidoka.adapters.pydantic_ai import Place, PydanticAIModel, check_surroundings
+from jidoka.core import agents as agent_rules
 from jidoka.core.endpoints import Endpoint, ModelLimits, model_options, refuse_keys
 from jidoka.core.errors import ModelNotFound
 
 if TYPE_CHECKING:
+    from jidoka.ports.agents import Agents
     from jidoka.ports.models import Model
     from jidoka.ports.world import World
 
@@ -35,12 +38,21 @@ class ModelNames:
     """A `Models`. It closes what it has opened."""
 
     def __init__(
-        self, models: Mapping[str, Model], *, endpoints: Mapping[str, Endpoint], limits: ModelLimits, world: World
+        self,
+        models: Mapping[str, Model],
+        *,
+        endpoints: Mapping[str, Endpoint],
+        limits: ModelLimits,
+        world: World,
+        commands: AgentCommands | None = None,
+        agents: Agents | None = None,
     ) -> None:
         self._own: dict[str, Model] = {DEFAULT: EchoModel(), **models}
         self._endpoints = dict(endpoints)
         self._limits = limits
         self._world = world
+        self._commands = commands
+        self._agents = agents
         self._places: dict[str, Place] = {}
         self._found: dict[str, PydanticAIModel] = {}
 
@@ -48,10 +60,13 @@ class ModelNames:
         return f"<ModelNames: {', '.join(self._own)}; at {len(self._places)} providers>"
 
     def find(self, name: str) -> Model:
-        """Handed in, built in, or a provider's. Raises ModelNotFound."""
+        """Handed in, built in, an agent process, or a provider's. Raises ModelNotFound."""
         own = self._own.get(name)
         if own is not None:
             return own
+        if self._agents is not None and self._commands is not None and agent_rules.kind_of(name) is not None:
+            self._commands.command(name)
+            return AgentModel(name, self._agents)
         provider, _, model = name.partition(":")
         if not model or (provider not in self._endpoints and provider not in PROVIDERS):
             raise ModelNotFound(name, known=self._nearest(name))
@@ -64,9 +79,12 @@ class ModelNames:
         name = llm_config.get("model", DEFAULT)
         if not isinstance(name, str):
             raise ModelNotFound(str(name), known=self._nearest(""))
-        if isinstance(self.find(name), PydanticAIModel | EchoModel):
+        found = self.find(name)
+        if isinstance(found, PydanticAIModel | EchoModel):
             # What others know, they know.
             model_options({**llm_config, "model": name})
+        elif isinstance(found, AgentModel):
+            agent_rules.check_options(llm_config)
 
     def _of_a_provider(self, name: str, provider: str) -> Model:
         found = self._found.get(name)

@@ -12,12 +12,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jidoka.core import checks
+from jidoka.core.agents import AgentCommand, AgentLimits
 from jidoka.core.config import FailedQuestion, Interrupted, SessionConfig, Strategy, WhenBusy
 from jidoka.core.document_parts import id_or_none
 from jidoka.core.endpoints import ENDPOINT_NAME, Endpoint, ModelLimits
 from jidoka.core.tools import ToolLimits
 from jidoka.core.workspaces import is_within
 
+_PATIENCE = AgentLimits()
 _DEFAULTS = SessionConfig()
 _LIMITS = ModelLimits()
 _TOOLS = ToolLimits()
@@ -62,6 +64,18 @@ class Settings(BaseSettings):
     stale_grace: float = Field(default=60.0, ge=0, le=86_400)
     """So much longer than `suspend_after` nobody may have used a session before others suspend it."""
 
+    agents: dict[str, AgentCommand] = Field(default_factory=dict)
+    """The commands that sessions may have as `acp:NAME` or `exec:NAME`. In the environment: JSON."""
+    allow_agent_commands: bool = False
+    """Whether a session may name any command: whoever may create one then runs what he likes, as we do."""
+    # What these mean is said at AgentLimits.
+    agent_start: float = Field(default=_PATIENCE.start, gt=0, allow_inf_nan=False)
+    agent_silence: float = Field(default=_PATIENCE.silence, gt=0, allow_inf_nan=False)
+    agent_grace: float = Field(default=_PATIENCE.grace, ge=0, allow_inf_nan=False)
+    agent_line: int = Field(default=_PATIENCE.line, ge=1, le=100_000_000)
+    agent_answer: int = Field(default=_PATIENCE.answer, ge=1, le=checks.MAX_CONTENT)
+    agent_tail: int = Field(default=_PATIENCE.tail, ge=0, le=100_000)
+
     llm_endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     """Providers' addresses and keys, by the name that models have before the colon. In the environment: JSON."""
     # What these mean is said at ModelLimits.
@@ -102,6 +116,13 @@ class Settings(BaseSettings):
     def _session_id_is_one(cls, value: str | None) -> str | None:
         return None if value is None else checks.session_id(value)
 
+    @field_validator("agents")
+    @classmethod
+    def _agents_have_names(cls, value: dict[str, AgentCommand]) -> dict[str, AgentCommand]:
+        if not all(ENDPOINT_NAME.fullmatch(name) for name in value):
+            raise ValueError("an agent's name has small letters, digits and -, a letter first, 32 at most")
+        return value
+
     @field_validator("llm_endpoints")
     @classmethod
     def _endpoints_have_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
@@ -124,6 +145,11 @@ class Settings(BaseSettings):
         ):
             raise ValueError("the workspace of all sessions lies in one of the workspaces that are allowed")
         return self
+
+    def agent_limits(self) -> AgentLimits:
+        """How much patience agent processes meet with: the settings that begin with `agent_`."""
+        names: dict[str, Any] = {field.name: getattr(self, f"agent_{field.name}") for field in fields(AgentLimits)}
+        return AgentLimits(**names)
 
     def session_defaults(self) -> SessionConfig:
         """What a session has that says nothing else."""

@@ -41,7 +41,7 @@ BORN: Draft = (
 # Told rather than asked: nobody hears what becomes of them.
 TOLD = frozenset({GoIdle, ask.OrchestratorBack, ask.ChildBack})
 # What these say has happened, whether or not it can be written down at once.
-OWED = frozenset({ask.EndTurn, ask.OrchestratorBack})
+OWED = frozenset({ask.EndTurn, ask.OrchestratorBack, ask.ChildBack})
 
 
 class Recovery:

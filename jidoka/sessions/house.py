@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from jidoka.core.filecache import FileCache
     from jidoka.core.tokens import TokenCounter
     from jidoka.hub.hub import EventHub
+    from jidoka.ports.agents import AgentLauncher
     from jidoka.ports.models import Models
     from jidoka.ports.store import Store
     from jidoka.ports.tools import Tools
     from jidoka.ports.workspaces import Workspaces
     from jidoka.ports.world import World
+    from jidoka.sessions.agents import AgentDesk
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class House:
     housekeeping_every: float
     stale_grace: float
     workspaces: Workspaces
+    agents: AgentDesk
+    launcher: AgentLauncher
     # Children of sessions that were started again.
     restarts: int = 0
     crashes: Crashes = field(default_factory=Crashes)

@@ -34,6 +34,7 @@ class SessionsRoot(DynamicSupervisor):
         super().__init__(TEMPLATE, policy=Policy(budget="child"))
         self.house = house
         house.registry = Registry()
+        house.agents.forget_all()
         # Sessions whose failure is being written down: nobody may start them meanwhile.
         self._failing: dict[str, list[Callable[[], object]]] = {}
 
@@ -72,6 +73,7 @@ class SessionsRoot(DynamicSupervisor):
         """A session is gone."""
         super().remove(child)
         self.house.registry.remove(child.id)
+        self.house.agents.forget(child.id)
 
     def when_recorded(self, session_id: str, then: Callable[[], object]) -> bool:
         """Whether *session_id* has just failed: then *then* is called when that is written down."""

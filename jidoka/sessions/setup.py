@@ -53,6 +53,12 @@ class SessionSetup:
         # What has happened while the store was away, and is still to be written.
         self.owed: list[Any] | None = None
 
+    @property
+    def model(self) -> str:
+        """The name of the session's model."""
+        llm = self.llm
+        return str(llm.get("model", "echo")) if isinstance(llm, dict) else llm.model
+
     def ask_to_suspend(self) -> None:
         """Nobody has used this session for long, or it is over: the manager may free its memory."""
         if self.house.manager is not None:

@@ -36,6 +36,10 @@ BENEATH = "tests/unit/adapters/test_beneath.py"
 WORKSPACES = "tests/unit/adapters/test_workspaces.py"
 WORKSPACE_STORIES = "tests/stories/test_workspaces.py"
 INDEX = "tests/unit/core/test_workspaces.py"
+AGENT_TURNS = "tests/stories/test_agent_turns.py"
+AGENT_PROCESS = "tests/unit/adapters/test_agent_process.py"
+AGENTS = "tests/unit/core/test_agents.py"
+ACP = "tests/unit/core/test_acp.py"
 
 
 class Sabotage(NamedTuple):
@@ -780,5 +784,61 @@ SABOTAGES = (
         "    gone = [path for path in look.gone if path in index]",
         "    gone: list[str] = []",
         (INDEX, WORKSPACE_STORIES),
+    ),
+    Sabotage(
+        "leave an agent's runaway children alone",
+        "jidoka/adapters/agent_guard.py",
+        "    _prctl(_PR_SET_CHILD_SUBREAPER, 1)\n",
+        "",
+        (f"{AGENT_TURNS}::test_grandchildren_end_too_also_those_that_left_the_group",),
+    ),
+    Sabotage(
+        "let an agent live on when its guard is killed",
+        "jidoka/adapters/agent_process.py",
+        "        self._signal(signal.SIGKILL)\n        await",
+        "        await",
+        (AGENT_PROCESS,),
+    ),
+    Sabotage(
+        "give an agent the whole environment",
+        "jidoka/core/agents.py",
+        "for name in (*INHERITED, *self.pass_env) if name in ours",
+        "for name in ours",
+        (AGENTS,),
+    ),
+    Sabotage(
+        "quote an agent's key in an error",
+        "jidoka/adapters/agent_process.py",
+        "REDACTION.without_keys(without_secrets(text, self._secrets))",
+        "text",
+        (AGENT_PROCESS,),
+    ),
+    Sabotage(
+        "leave an agent's tool call without a result",
+        "jidoka/core/acp.py",
+        "        for id, name in list(self._open.items()):",
+        "        for id, name in ():",
+        (ACP,),
+    ),
+    Sabotage(
+        "allow for ever what was allowed once",
+        "jidoka/core/acp.py",
+        '("allow_once", "allow_always") if',
+        '("allow_always", "allow_once") if',
+        (ACP,),
+    ),
+    Sabotage(
+        "let a cancelled turn's agent go on",
+        "jidoka/sessions/agents.py",
+        "        if self._link is not None and not is_done:",
+        "        if False:",
+        (f"{AGENT_TURNS}::test_a_turn_that_is_cancelled_leaves_no_process_at_work",),
+    ),
+    Sabotage(
+        "take an agent's death for its end",
+        "jidoka/adapters/agent_link.py",
+        "        if self.is_ready and not self.is_over and self.is_a_crash():",
+        "        if False:",
+        (f"{AGENT_TURNS}::test_a_process_that_is_killed_in_the_middle_fails_its_turn_and_nothing_else",),
     ),
 )
