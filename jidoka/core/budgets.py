@@ -34,8 +34,7 @@ class Limits:
     @property
     def is_set(self) -> bool:
         """Whether there is any bound."""
-        bounds = (self.turn_tokens, self.turn_cost, self.session_tokens, self.session_cost)
-        return any(bound is not None for bound in bounds)
+        return (self.turn_tokens, self.turn_cost, self.session_tokens, self.session_cost) != (None, None, None, None)
 
     def priced(self, usage: Usage) -> Usage:
         """*usage* with its cost, where a price is known and nothing is said."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, StrictStr
 
 from jidoka.core.frozen import EMPTY, JsonObject, JsonValue
-from jidoka.core.records import Record
+from jidoka.core.records import Record, trusted
 
 
 class ToolCall(Record):
@@ -41,15 +41,26 @@ class Usage(Record):
         """In and out."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nobody has said of anything that it was used."""
+        return not self.total_tokens and self.cached_tokens is None and self.cost is None
+
     def __add__(self, other: Usage) -> Usage:
-        cost = None if self.cost is None and other.cost is None else (self.cost or 0) + (other.cost or 0)
-        cached = (self.cached_tokens, other.cached_tokens)
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cached_tokens=None if cached == (None, None) else sum(known or 0 for known in cached),
-            cost=cost,
-        )
+        fields = {
+            "input_tokens": self.input_tokens + other.input_tokens,
+            "output_tokens": self.output_tokens + other.output_tokens,
+            "cached_tokens": _sum(self.cached_tokens, other.cached_tokens),
+            "cost": _sum(self.cost, other.cost),
+        }
+        return trusted(Usage, _USAGE_FIELDS, fields)
+
+
+_USAGE_FIELDS = frozenset(Usage.model_fields)
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 class Question(Record):

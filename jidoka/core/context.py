@@ -103,7 +103,7 @@ def build_context(
     files = state.files if max_files is None else _newest(state.files, max_files)
     fields = {
         "session_id": state.session_id,
-        "conversation": FrozenList(shown) if shown else _NOTHING,
+        "conversation": (shown if isinstance(shown, FrozenList) else FrozenList(shown)) if shown else _NOTHING,
         "files": FrozenList(files) if "files" in include else _NOTHING,
         "file_index": FrozenDict(state.file_index) if "file_index" in include else EMPTY,
         "working_context": FrozenDict(state.working) if "working_context" in include else EMPTY,

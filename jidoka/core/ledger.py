@@ -44,13 +44,16 @@ class Ledger:
 
     def with_turn(self, model: str, usage: Usage) -> Ledger:
         """A turn has ended."""
-        return replace(self.with_usage(model, usage), turns=self.turns + 1)
+        return Ledger(self._with(model, usage), self.turns + 1, self.factor, self.is_approved)
 
     def with_usage(self, model: str, usage: Usage) -> Ledger:
         """A model was called."""
-        if usage == NOTHING:
-            return self
-        return replace(self, by_model={**self.by_model, model: self.by_model.get(model, NOTHING) + usage})
+        return replace(self, by_model=self._with(model, usage))
+
+    def _with(self, model: str, usage: Usage) -> Mapping[str, Usage]:
+        if usage.is_nothing:
+            return self.by_model
+        return {**self.by_model, model: self.by_model.get(model, NOTHING) + usage}
 
     def measured(self, data: Mapping[str, Any] | None) -> Ledger:
         """A provider has said how many tokens there were, where the counter had said `estimated`."""

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from jidoka.core.choice import NO_BUDGET, Choice
+from jidoka.core.frozen import FrozenList, joined
 from jidoka.core.messages import Message
 from jidoka.core.policies import ContextPolicy
 from jidoka.core.timeline import Timeline
-from jidoka.core.tokens import TokenCounter, estimated_tokens, multiplied
+from jidoka.core.tokens import TokenCounter, estimated_tokens, multiplied, tokens_of
 
 Reason = Literal["tokens", "messages", "summary", "beginning", "newest"]
 
@@ -53,7 +54,7 @@ class PruneReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in PruneReport.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,13 @@ class Meter:
 
 
 ESTIMATE = Meter()
+
+
+class Whole(NamedTuple):
+    """A conversation of which nothing is left out, and what it takes by the counter."""
+
+    messages: FrozenList[Message]
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,24 @@ def show(
     if not summaries.messages and timeline.tally(meter.counter).is_at_most(meter.room(budget)):
         return choose(timeline, EVERYTHING, budget=budget, meter=meter)
     return choose(timeline, policy, budget=budget, meter=meter, summaries=summaries)
+
+
+def whole(timeline: Timeline, more: Sequence[Message], *, budget: int, meter: Meter = ESTIMATE) -> Whole | None:
+    """*timeline* and *more* behind it, where `show` would show just that. It takes one copy of the list.
+
+    *more* is a turn: it begins with a question, and every result in it has its call.
+    """
+    systems, users = timeline.systems, timeline.users
+    # Messages of the system are shown in front, and before the first question nothing else is shown.
+    question = users[0] if users else len(timeline.messages)
+    if timeline.strays or question != len(systems) or (systems and systems[-1] > question):
+        return None
+    tokens, room = sum(tokens_of(message, meter.counter) for message in more), meter.room(budget)
+    if meter.counter is not estimated_tokens and not timeline.tally(meter.counter).is_at_most(room - tokens):
+        # It takes time: no further back than there is room.
+        return None
+    tokens += timeline.tokens(meter.counter)
+    return Whole(joined(timeline.messages, more), tokens) if tokens <= room else None
 
 
 EVERYTHING = ContextPolicy(policy="budget")

@@ -16,12 +16,15 @@ from jidoka.core.chunks import ToolCall, Usage
 from jidoka.core.dialogue import INTERRUPTED
 from jidoka.core.entries import Entry
 from jidoka.core.events import EventType
-from jidoka.core.frozen import EMPTY, freeze
+from jidoka.core.frozen import EMPTY, freeze, frozen
 from jidoka.core.messages import Message, Role
+from jidoka.core.records import trusted
 from jidoka.core.rules import CallRecord, canonical
 
 BY_CALLS: Final = frozenset({"call_keeps_failing", "no_progress", "error_burst"})
 """The reasons to halt that are about the calls so far."""
+
+_MESSAGE_FIELDS = frozenset(Message.model_fields)
 
 Place = tuple[int, int, int]
 """Of a call in its turn: the attempt, the round of that turn, the number in the round."""
@@ -208,8 +211,9 @@ class OpenTurn:
 
     def messages(self, session_id: str, seq: int, at: datetime) -> Sequence[Message]:
         """The same, as the model is shown them after entry *seq*."""
+        about = {"id": "", "seq": seq, "session_id": session_id, "at": at}
         return [
-            Message(id="", seq=seq, session_id=session_id, role=role, content=content, at=at, metadata=metadata)
+            trusted(Message, _MESSAGE_FIELDS, {**about, "role": role, "content": content, "metadata": frozen(metadata)})
             for role, content, metadata in self.said()
         ]
 

@@ -108,6 +108,9 @@ class ToolRecords:
 
     def halt_by_rule(self, turn: OpenTurn) -> list[Draft]:
         """The entries of a halt before the model is called, if a rule fires."""
+        if not turn.calls and not self.options.limits.is_set:
+            # Nothing has been done yet that a rule could be about.
+            return []
         halt = judge(self._record(turn), self.options.rules)
         return self._halt(turn, halt.reason, dict(halt.evidence)) if halt is not None else []
 

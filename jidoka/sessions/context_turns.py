@@ -12,7 +12,7 @@ from jidoka.core.errors import IdempotencyConflict, InvalidTransition, LineStopp
 from jidoka.core.events import EventType
 from jidoka.core.messages import Message
 from jidoka.core.pruning import PruneReport
-from jidoka.core.state import SessionState, message_of
+from jidoka.core.state import SessionState
 from jidoka.core.status import SessionStatus
 from jidoka.core.summaries import SUMMARY
 from jidoka.core.turns import OpenTurn
@@ -187,7 +187,7 @@ class TurnRecords:
         if message.measured:
             over["measured"] = message.measured
         drafts.append((EventType.TURN_COMPLETED, over))
-        return self.write(drafts, None, lambda entries: message_of(self.setup.session_id, entries[-2]))
+        return self.write(drafts, None, lambda _: self.state.messages[-1])
 
     @staticmethod
     def _usage(turn: OpenTurn | None, last: dict[str, Any]) -> dict[str, Any]:

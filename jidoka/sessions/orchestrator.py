@@ -7,8 +7,6 @@ turn says is written by the context manager; this actor keeps nothing that a cra
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from jidoka.actors.actor import Actor
@@ -52,6 +50,7 @@ class Orchestrator(Actor):
         self._turn: Turn | None = None
         # Prompts that wait, where the session queues them.
         self._waiting: deque[tuple[ask.Prompt, Slot | None]] | None = None
+        self._is_watched = False
 
     def on_start(self) -> None:
         """A new incarnation finds out what became of its turn; one in a new process may have to go on with it."""
@@ -97,8 +96,7 @@ class Orchestrator(Actor):
 
     def _wait(self, prompt: ask.Prompt) -> None:
         if self._waiting is None:
-            waiting = self._waiting = deque[tuple[ask.Prompt, "Slot | None"]]()
-            self.jidoka_cell.watch(lambda reason: _refuse(waiting, reason))
+            self._waiting = deque()
         if len(self._waiting) >= MOST_WAITING:
             raise MailboxFull(f"session {self.setup.session_id} has {len(self._waiting)} prompts waiting")
         self._waiting.append((prompt, self._slot_for(prompt)))
@@ -106,14 +104,18 @@ class Orchestrator(Actor):
     def _begin(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         turn = self._turn = Turn(prompt)
         turn.join(prompt, slot)
-        self.jidoka_cell.watch(self._end_with_me(turn))
+        if not self._is_watched:
+            self._is_watched = True
+            self.jidoka_cell.watch(self._ended)
         self.start_soon(self._run, turn)
 
-    def _end_with_me(self, turn: Turn) -> Callable[[ExitReason], None]:
-        def ended(reason: ExitReason) -> None:
+    def _ended(self, reason: ExitReason) -> None:
+        """Nobody waits for this incarnation any more."""
+        turn = self._turn
+        if turn is not None:
             turn.settle(None, self._failure(turn, f"interrupted: {reason}"))
-
-        return ended
+        if self._waiting:
+            _refuse(self._waiting, reason)
 
     def _cancel(self, turn_id: str | None) -> bool:
         turn = self._turn
@@ -137,9 +139,8 @@ class Orchestrator(Actor):
         answer: Message | None = None
         error: Exception | None = None
         try:
-            run = TurnRun(self.setup, turn, self._tell_context)
-            with turn.scope, self._in_time(turn):
-                answer = await run.converse()
+            with turn.scope:
+                answer = await self._converse(turn)
         except ActorRestarted as crashed:
             # What this turn had to say crashed the context manager each time.
             error = self._failed_by(turn, crashed)
@@ -158,17 +159,17 @@ class Orchestrator(Actor):
         if self._waiting:
             self._begin(*self._waiting.popleft())
 
-    @contextmanager
-    def _in_time(self, turn: Turn) -> Generator[None]:
-        limit, timers = turn.prompt.timeout, self.jidoka_cell.system.timers
+    async def _converse(self, turn: Turn) -> Message:
+        """The answer, in the time that there is for it."""
+        run, limit = TurnRun(self.setup, turn, self._tell_context), turn.prompt.timeout
         if limit is None:
-            yield
-            return
+            return await run.converse()
+        timers = self.jidoka_cell.system.timers
         timer = timers.after(limit, Turn.expire, turn)
         if not limit:
             turn.expire()
         try:
-            yield
+            return await run.converse()
         finally:
             timers.cancel(timer)
 
@@ -236,7 +237,8 @@ def _said_of(error: Exception) -> str:
 
 def _refuse(waiting: deque[tuple[ask.Prompt, Slot | None]], reason: ExitReason) -> None:
     """None of them was begun: whoever asked asks the next incarnation."""
-    for prompt, slot in waiting:
+    while waiting:
+        prompt, slot = waiting.popleft()
         error = ActorRestarted(f"the orchestrator is being restarted: {reason}")
         if prompt.feed is not None:
             prompt.feed.end(None, error)

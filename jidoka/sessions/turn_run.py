@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from jidoka.actors.exits import text_of
@@ -17,7 +16,7 @@ from jidoka.core.errors import JidokaError, LineStopped, TurnFailed
 from jidoka.core.events import EventType, live_event
 from jidoka.core.frozen import FrozenList
 from jidoka.core.json_values import sound_text
-from jidoka.core.messages import Context, Message
+from jidoka.core.messages import Message
 from jidoka.core.tools import CallEnd
 from jidoka.sessions import requests as ask
 from jidoka.sessions.summarising import summary_context
@@ -36,6 +35,7 @@ MAX_TURNS: Final = 10
 
 # More summaries than these are not made before one call.
 _MOST_SUMMARIES: Final = 20
+_NOTHING: Final = Chunk()
 
 
 class TurnRun:
@@ -46,21 +46,24 @@ class TurnRun:
         self._turn = turn
         self._tell = tell
         llm = setup.llm
-        self._config = llm if isinstance(llm, LLMConfig) else LLMConfig.model_validate(llm)
+        if not isinstance(llm, LLMConfig):
+            llm = setup.llm = LLMConfig.model_validate(llm)
+        self._config = llm
+        self._options = llm.options
 
     async def converse(self) -> Message:
         """The answer. Raises TurnFailed for whatever is the model's fault, and what the context manager raises."""
         house, turn, prompt = self._setup.house, self._turn, self._turn.prompt
         model = house.models.find(self._config.model)
-        options = self._config.options
-        tools: Mapping[str, Tool] = house.tools.chosen(options) if "tools" in options else {}
+        tools: Mapping[str, Tool] = house.tools.chosen(self._options) if "tools" in self._options else {}
         start = ask.StartTurn(turn.id, prompt.content, self._config.model, prompt.timeout)
         step = await self._until_decided(start)
         turn.has_begun()
         if isinstance(step, Message):
             return step
         while True:
-            step = await self._ready(step, model)
+            if step.context is None and not step.calls:
+                step = await self._ready(step, model)
             turn.allowance = step.allowance
             said = turn.said = await self._hear(step, model, tools)
             if not said.calls:
@@ -92,17 +95,23 @@ class TurnRun:
         without = ask.NextStep(self._turn.id, without_summary=True)
         if is_last:
             return await self._until_decided(without)
-        said = Said()
         try:
-            async with _closing(model.respond(summary_context(self._setup.session_id, plan), self._config)) as chunks:
-                async for chunk in chunks:
-                    said.pieces.append(sound_text(chunk.text, "output"))
-                    said.usage = chunk.usage or said.usage
+            said = await self._hear_summary(plan, model)
             content = checks.content(said.text, field="summary")
         except Exception:
             return await self._until_decided(without)
-        usage = said.usage.model_dump(exclude_none=True) if said.usage is not None else {}
-        return await self._tell(ask.AddSummary(self._turn.id, plan, content, usage))
+        return await self._tell(ask.AddSummary(self._turn.id, plan, content, self.usage_of(said)))
+
+    async def _hear_summary(self, plan: SummaryPlan, model: Model) -> Said:
+        said = Said()
+        chunks = model.respond(summary_context(self._setup.session_id, plan), self._config)
+        try:
+            async for chunk in chunks:
+                said.pieces.append(sound_text(chunk.text, "output"))
+                said.usage = chunk.usage or said.usage
+        finally:
+            await _close(chunks)
+        return said
 
     # --- the model -------------------------------------------------------------------------------------------
 
@@ -111,68 +120,62 @@ class TurnRun:
             # Taken up after a halt: the model has said this before.
             return Said(pieces=[step.text], calls=list(step.calls))
         said = self._turn.said = Said(step.estimated)
-        self._check(step.allowance, Usage(input_tokens=round(step.estimated * step.factor)))
+        if step.allowance.budgets:
+            self._check(step.allowance, Usage(input_tokens=round(step.estimated * step.factor)))
         context = step.context
         if tools:
             context = context.model_copy(update={"tools": FrozenList(tool.spec for tool in tools.values())})
-        await self._listen(step, said, model, context)
-        most = self._config.options.get("max_turns") or MAX_TURNS
-        if said.calls and step.place[1] >= most:
-            raise self.failure(f"the model was called {most} times, and still wants tools", reason="max_turns")
-        return said
-
-    async def _listen(self, step: ask.Step, said: Said, model: Model, context: Context) -> None:
-        reply: Reply | None = None
-        async with self._answering(model, context) as chunks:
-            while (chunk := await self._next(chunks, reply)) is not None:
-                reply = None
-                if chunk.text:
-                    said.pieces.append(chunk.text)
-                    said.characters += len(chunk.text)
-                    self._say(chunk.text)
-                if chunk.tool_call is not None:
-                    said.calls.append(chunk.tool_call)
-                    said.characters += len(str(chunk.tool_call.arguments))
-                if chunk.tool_result is not None:
-                    await self._record(step.place, said, chunk.tool_result)
-                if chunk.usage is not None:
-                    said.usage = step.allowance.limits.priced(chunk.usage)
-                self._check(step.allowance, said)
-                if chunk.question is not None:
-                    reply = await self._reply_to(chunk.question)
-
-    @asynccontextmanager
-    async def _answering(self, model: Model, context: Context) -> AsyncGenerator[AsyncIterator[Any]]:
         try:
             answering = model.respond(context, self._config)
             chunks = answering.__aiter__()
         except Exception as failure:
             raise self.failed_by(failure) from failure
-        async with _closing(answering):
-            yield chunks
-
-    async def _next(self, chunks: AsyncIterator[Any], reply: Reply | None) -> Chunk | None:
-        """The next chunk; None after the last. Whatever a model raises, also if it is one of ours, it has failed."""
         try:
-            if reply is None:
-                chunk = await anext(chunks)
-            else:
-                chunk = await cast("AsyncGenerator[Any, Reply]", chunks).asend(reply)
-            if isinstance(chunk, str):
-                chunk = Chunk(text=chunk)
-            if chunk.text:
-                sound_text(chunk.text, "output")
-        except StopAsyncIteration:
-            return None
-        except Exception as failure:
-            raise self.failed_by(failure) from failure
-        return chunk
+            await self._listen(step, said, chunks)
+        finally:
+            await _close(answering)
+        most = self._options.get("max_turns") or MAX_TURNS
+        if said.calls and step.place[1] >= most:
+            raise self.failure(f"the model was called {most} times, and still wants tools", reason="max_turns")
+        return said
 
-    def _check(self, allowance: Allowance, spent: Said | Usage) -> None:
+    async def _listen(self, step: ask.Step, said: Said, chunks: AsyncIterator[Any]) -> None:
+        """Take in all *chunks*. Whatever a model raises, also if it is one of ours, it has failed."""
+        reply: Reply | None = None
+        while True:
+            try:
+                chunk = await (anext(chunks) if reply is None else _asking(chunks).asend(reply))
+                text, chunk = (chunk, _NOTHING) if isinstance(chunk, str) else (chunk.text, chunk)
+                if text:
+                    sound_text(text, "output")
+            except StopAsyncIteration:
+                return
+            except Exception as failure:
+                raise self.failed_by(failure) from failure
+            reply = None
+            if text:
+                said.pieces.append(text)
+                said.characters += len(text)
+                self._say(text)
+            if chunk.tool_call is not None or chunk.tool_result is not None:
+                await self._hear_of_tools(step, said, chunk)
+            if chunk.usage is not None:
+                said.usage = step.allowance.limits.priced(chunk.usage)
+            if step.allowance.budgets:
+                self._check(step.allowance, said.used())
+            if chunk.question is not None:
+                reply = await self._reply_to(chunk.question)
+
+    async def _hear_of_tools(self, step: ask.Step, said: Said, chunk: Chunk) -> None:
+        if chunk.tool_call is not None:
+            said.calls.append(chunk.tool_call)
+            said.characters += len(str(chunk.tool_call.arguments))
+        if chunk.tool_result is not None:
+            await self._record(step.place, said, chunk.tool_result)
+
+    def _check(self, allowance: Allowance, spent: Usage) -> None:
         """Raises TurnFailed when a budget is spent: at most one chunk too late."""
-        if not allowance.budgets:
-            return
-        excess = allowance.excess(spent.used() if isinstance(spent, Said) else spent)
+        excess = allowance.excess(spent)
         if excess is not None:
             raise self.failure(excess, reason="budget_exceeded")
 
@@ -278,12 +281,12 @@ def text_of_result(result: ToolResult) -> str:
     return result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
 
 
-@asynccontextmanager
-async def _closing(chunks: Any) -> AsyncGenerator[Any]:
+def _asking(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, Reply]:
+    return cast("AsyncGenerator[Any, Reply]", chunks)
+
+
+async def _close(chunks: Any) -> None:
     """What a model has begun to say, and does not finish, is closed here rather than by the garbage collector."""
-    try:
-        yield chunks
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()

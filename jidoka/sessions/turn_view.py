@@ -11,7 +11,7 @@ from jidoka.core.budgets import Allowance, Limits
 from jidoka.core.chunks import LLMConfig
 from jidoka.core.context import build_context
 from jidoka.core.policies import ContextPolicy
-from jidoka.core.pruning import Meter, PruneReport, Summaries, View, show
+from jidoka.core.pruning import Meter, PruneReport, Summaries, View, show, whole
 from jidoka.core.rules import Rules
 from jidoka.core.summaries import due, placed
 from jidoka.core.tokens import estimated_tokens
@@ -64,13 +64,17 @@ def next_step(
     policy, house = options.policy, setup.house
     meter = Meter(counter_of(setup, policy, turn.model), state.ledger.factor)
     window, threshold = policy.room(house.max_context_tokens, house.context_prune_threshold)
-    # Counted here, and not in the copy below, which is gone after the turn.
-    state.timeline.tally(meter.counter).is_at_most(meter.room(int(threshold * window)))
-    now = house.world.now()
-    timeline = state.timeline.with_more(turn.messages(state.session_id, state.seq, now))
+    budget, now = int(threshold * window), house.world.now()
+    more = turn.messages(state.session_id, state.seq, now)
+    everything = whole(state.timeline, more, budget=budget, meter=meter) if policy.policy != "summarise" else None
+    if everything is not None:
+        context = build_context(state, shown=everything.messages, tokens=everything.tokens, now=now)
+        return ask.Step(place, context, everything.tokens, meter.factor, allowance), None
+    _look_through(state.timeline, policy, meter, budget)
+    timeline = state.timeline.with_more(more)
     summaries = Summaries()
     if policy.policy == "summarise" and not without_summary:
-        plan = due(timeline, policy, state.summaries, budget=int(threshold * window), meter=meter)
+        plan = due(timeline, policy, state.summaries, budget=budget, meter=meter)
         if plan is not None:
             return ask.Step(place, allowance=allowance, plan=plan), None
         summaries = placed(timeline, state.summaries)
@@ -85,6 +89,15 @@ def next_step(
     estimated = _tokens(timeline, view, meter)
     context = build_context(state, shown=view.messages, tokens=estimated, now=now)
     return ask.Step(place, context, estimated, meter.factor, allowance), view.report
+
+
+def _look_through(timeline: Timeline, policy: ContextPolicy, meter: Meter, budget: int) -> None:
+    """Search and count once what a choice asks about: the copy that it is made from is gone after the turn."""
+    timeline.critical(policy.keywords)
+    if policy.counter != "estimate":
+        # As far back as there is room. The rest is estimated.
+        timeline.tally(meter.counter).is_at_most(meter.room(budget))
+    timeline.tokens(meter.counter)
 
 
 def _tokens(timeline: Timeline, view: View, meter: Meter) -> int:

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from jidoka.core.frozen import EMPTY, FrozenDict, FrozenItems, FrozenList, JsonObject, JsonValue, freeze, frozen, thaw
+from jidoka.core.frozen import (
+    EMPTY,
+    FrozenDict,
+    FrozenItems,
+    FrozenList,
+    JsonObject,
+    JsonValue,
+    freeze,
+    frozen,
+    joined,
+    thaw,
+)
 
 VALUE: dict[str, Any] = {"a": [1, {"b": None}], "c": "text"}
 
@@ -66,6 +77,17 @@ def test_what_is_frozen_is_not_copied_again() -> None:
     assert freeze(value["a"]) is value["a"]
     assert frozen({"in": value})["in"] is value
     assert frozen({}) is EMPTY
+
+
+def test_two_lists_are_joined_to_one_that_nobody_changes() -> None:
+    first = [1, 2]
+
+    items = joined(first, [3])
+
+    assert items == [1, 2, 3]
+    assert first == [1, 2]
+    with pytest.raises(TypeError):
+        items.append(4)
 
 
 def test_a_copy_can_be_changed() -> None:

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from jidoka.core.keywords import CRITICAL, finder
 from jidoka.core.messages import Message
 from jidoka.core.policies import ContextPolicy
-from jidoka.core.pruning import Meter, View, choose, show
+from jidoka.core.pruning import Meter, View, choose, show, whole
 from jidoka.core.timeline import Timeline
 from jidoka.core.tokens import must_prune
 from tests.unit.core.conversations import (
+    TEXTS,
+    Said,
     calls,
     contents,
     conversation,
@@ -418,3 +420,42 @@ def test_a_session_counts_as_its_provider_does() -> None:
     assert len(twice.messages) == 25
     assert twice.report is not None
     assert (twice.report.tokens_before, twice.report.tokens_after) == (2000, 500)
+
+
+@st.composite
+def turns_under_way(draw: st.DrawFn) -> list[Said]:
+    """A question, and rounds of calls with all of their results."""
+    turn = [said("user", draw(TEXTS))]
+    for number in range(draw(st.integers(0, 2))):
+        ids = [f"now_{number}_{one}" for one in range(draw(st.integers(1, 2)))]
+        turn += [calls(*ids, text=draw(TEXTS)), *(result(id, draw(TEXTS)) for id in ids)]
+    return turn
+
+
+@given(conversations(most=6), turns_under_way(), POLICIES, st.integers(0, 400), METERS)
+def test_a_conversation_that_is_whole_is_what_would_be_shown(
+    messages: list[Message], turn: list[Said], policy: ContextPolicy, budget: int, meter: Meter
+) -> None:
+    timeline = Timeline(messages)
+    more = conversation(*[""] * len(messages), *turn)[len(messages) :]
+
+    everything = whole(timeline, more, budget=budget, meter=meter)
+
+    longer = timeline.with_more(more)
+    view = show(longer, policy, max_context_tokens=budget, context_prune_threshold=1.0, meter=meter)
+    event(f"whole: {everything is not None}")
+    if everything is not None:
+        assert everything == (list(view.messages), longer.tokens(meter.counter))
+        assert view.report is None
+    elif view.report is None:
+        # Not as quick, and right: it begins otherwise, or there are messages of the system in it.
+        assert timeline.systems
+
+
+@pytest.mark.parametrize("before", [(), ("a", said("assistant", "b")), (said("system", "s"), "a")])
+def test_most_conversations_are_whole(before: tuple[Any, ...]) -> None:
+    messages = conversation(*before)
+    more = conversation(*before, "and now?")[-1:]
+
+    assert whole(Timeline(messages), more, budget=4) == ([*messages, *more], len(messages) + 2)
+    assert whole(Timeline(messages), more, budget=1) is None
