@@ -15,6 +15,7 @@ from tests.bench.contestants import (
     STORM,
 )
 from tests.bench.durable_rows import DURABLE, MILLION
+from tests.bench.turn_rows import TURNS
 from tests.bench.works import Row, Work
 
 NO_SUPERVISION = "has no supervisors"
@@ -140,7 +141,7 @@ KERNEL_AND_SESSIONS = (
 )
 
 
-WORKS = (*KERNEL_AND_SESSIONS, *DURABLE, MILLION)
+WORKS = (*KERNEL_AND_SESSIONS, *DURABLE, *TURNS, MILLION)
 
 
 def chosen(names: list[str]) -> list[tuple[Work, tuple[Row, ...]]]:

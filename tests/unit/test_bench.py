@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jidoka.core.keywords import CRITICAL
 from tests.bench.contestants import Contestant
 from tests.bench.durable import texts
 from tests.bench.durable.backend import Backend, Message
@@ -22,6 +23,7 @@ from tests.bench.durable.writers import writers
 from tests.bench.durable_rows import DURABLE
 from tests.bench.harness import Outcome, measure
 from tests.bench.rows import WORKS, chosen
+from tests.bench.turn_rows import TURNS
 from tests.bench.works import Row, Work
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +99,7 @@ def test_median_of_the_runs() -> None:
         (["recovery"], ["recovery.p50", "recovery.p99"]),
         (["recovery.p99"], ["recovery.p99"]),
         (["durable"], [row.name for work in DURABLE for row in work.rows]),
+        (["turns"], [row.name for work in TURNS for row in work.rows]),
         (["million.p99"], ["million.p99"]),
         ([], [row.name for work in WORKS if not work.on_request for row in work.rows]),
     ],
@@ -147,7 +150,7 @@ class Untidy(Careless):
     ("measured", "contestant"),
     [
         pytest.param(measured, contestant, id=f"{measured.name}-{contestant.name}")
-        for measured in DURABLE
+        for measured in (*DURABLE, *TURNS)
         for contestant in measured.contestants
         if contestant.name in AT_HAND and measured.name != "durable_postgres"
     ],
@@ -197,6 +200,7 @@ def test_texts_have_their_size_and_differ() -> None:
     assert {len(text.encode()) for text in some} == {texts.SIZE}
     assert len(set(some)) == 100
     assert texts.messages(100) == texts.messages(100)
+    assert not set(CRITICAL) & set(texts.WORDS)
 
 
 def test_texts_can_be_what_was_recorded(tmp_path: Path) -> None:

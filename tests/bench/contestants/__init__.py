@@ -85,6 +85,9 @@ ADK_DATABASE = Contestant(
     "ADK Database", "durable_adk:Database", "google-adk", needs=("google.adk", "sqlalchemy", "aiosqlite")
 )
 LANGGRAPH = Contestant("LangGraph", "durable_langgraph:Graph", "langgraph", needs=("langgraph.checkpoint.sqlite",))
+RAW_TURNS = Contestant("raw SQLite", "turns_raw:TwoCommits", "apsw")
+OPENAI_RUNS = Contestant("OpenAI Runner", "turns_openai:Runs", "openai-agents", needs=("agents",))
+ADK_RUNS = Contestant("ADK Runner", "turns_adk:Runs", "google-adk", needs=("google.adk", "sqlalchemy", "aiosqlite"))
 POSTGRES_STORE = Contestant("jidoka.store", "durable_jidoka:Journals", "jidoka", needs=(_POSTGRES,))
 POSTGRES_RAW = Contestant("raw PostgreSQL", "durable_raw_postgres:Postgres", "psycopg")
 OPENAI_POSTGRES = Contestant(
@@ -97,4 +100,5 @@ ADK_POSTGRES = Contestant(
 EVERYBODY = (
     *(KERNEL, OTP, AUTOGEN, PYKKA, ASYNCIO, BLINKER),
     *(RAW, OPENAI, OPENAI_ASYNC, ADK, ADK_DATABASE, LANGGRAPH, POSTGRES_RAW, OPENAI_POSTGRES),
+    *(OPENAI_RUNS, ADK_RUNS),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.bench.durable.backend import WINDOW, Backend, Backends, bytes_written, new_file, opened, session_ids, size_of
 from tests.bench.durable.texts import messages, pair
-from tests.bench.measures import Figures, Pace
+from tests.bench.measures import Figures, Pace, in_ms
 
 SHORT = 10
 HOW_MANY_SHORT = 20
@@ -122,10 +122,11 @@ async def long(backends: Backends, size: int, pairs: int) -> Figures:
 
 
 async def turn(backends: Backends, size: int, turns: int) -> Figures:
-    """A turn without the model, at a long session and at short ones."""
+    """A turn at a long session and at short ones."""
     path = new_file()
     await filled(backends(path), size)
     async with opened(backends(path)) as backend:
         sessions = await lengths(backend)
         at_long, at_short = await sessions.compare(lambda session, number: backend.turn(session, pair(number)), turns)
-    return {"ms": at_long.ms, "short_ms": at_short.ms, "growth": at_long.ms / at_short.ms}
+    figures = {"ms": at_long.ms, "short_ms": at_short.ms, "growth": at_long.ms / at_short.ms}
+    return {**figures, "p99": in_ms(at_long.took)["p99"]}

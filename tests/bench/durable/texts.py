@@ -1,7 +1,8 @@
 """Messages of 500 bytes, as people and models write them; nobody's file becomes small because one letter is repeated.
 
 The environment may name a file of recorded dialogues (JSON lines `{"turns": [[role, text], …]}`, gzip too) to take
-the words from. Without it they are drawn from the word list below, the common ones more often, in a fixed order.
+the words from. Without it they are drawn from the word list below, the common ones more often, in a fixed order. None
+of them is one that makes a message critical: with one word in eighty, nearly all messages would be.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ transfer savings payment dollars schedule appointment doctor dentist meeting cal
 playing song album artist movie theater director genre rating review outdoor seating wifi breakfast included
 airport economy window seat luggage departure return passenger direct cancel change update search result option
 alternative recommend prefer instead somewhere another question answer understand explain difference between
-function parameter error message version library server request response session journal commit database index
-returned expected failed because however therefore although without during several particular experience
+function parameter notice message version library server request response session journal commit database index
+returned expected passed because however therefore although without during several particular experience
 """.split()  # noqa: SIM905
 
 

@@ -12,6 +12,7 @@ from tests.bench.durable.killed import kill
 from tests.bench.durable.long import long, turn
 from tests.bench.durable.many import delete, files, list_pages
 from tests.bench.durable.servers import append_to_postgres
+from tests.bench.durable.turns import echo
 from tests.bench.durable.writers import writers
 
 
@@ -27,6 +28,8 @@ def durable_works(where: str) -> dict[str, Callable[..., Any]]:
         "durable_postgres": partial(append_to_postgres, backends),
         "durable_long": partial(long, backends),
         "durable_turn": partial(turn, backends),
+        "turns_echo": partial(echo, backends),
+        "turns_long": partial(turn, backends),
         "durable_list": partial(list_pages, backends),
         "durable_delete": partial(delete, backends),
         "durable_files": partial(files, backends),
