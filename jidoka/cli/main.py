@@ -19,7 +19,7 @@ from jidoka.cli.demo import demo as run_demo
 from jidoka.cli.dialogues import read_dialogues
 from jidoka.cli.output import AsJson, HowFar, carry_out, complain, err, out, refuse
 from jidoka.cli.replay import replay as run_replay
-from jidoka.cli.report import Report
+from jidoka.cli.report import DIFFERENCES, FAULTS, Report
 from jidoka.core.errors import JidokaError
 
 app = typer.Typer(
@@ -35,6 +35,8 @@ app.add_typer(sessions.app, name="sessions")
 # Seconds between the steps of a demo that somebody watches.
 PACE = 0.9
 LONGEST_PACE = 60
+# With more of it no replay would come to its end.
+MOST_CHAOS = 0.9
 
 
 def run() -> None:
@@ -96,15 +98,23 @@ def main(
 @app.command()
 def replay(
     file: Annotated[Path, typer.Argument(help='JSON lines {"id": …, "turns": [[role, text], …]}, gzip or not.')],
+    *,
     kill_rate: Annotated[float, typer.Option(help="Chance that an actor is killed after a message, 0 to 1.")] = 0.0,
     seed: Annotated[int, typer.Option(help="For the dice: the same seed kills the same actors.")] = 0,
     store: Annotated[str, typer.Option(help="Where the sessions are kept.")] = "memory://",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier replay into STORE ended.")] = False,
+    turns: Annotated[bool, typer.Option("--turns", help="Each question with its answer is a turn of a model.")] = False,
+    chaos: Annotated[
+        float, typer.Option(help="Chance that a turn's model fails, is cut or stalls, 0 to 0.9. Implies --turns.")
+    ] = 0.0,
+    tools: Annotated[bool, typer.Option("--tools", help="The model uses tools. Implies --turns.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run every dialogue of FILE as a session, all at once, and compare what was stored with the input."""
     if not 0 <= kill_rate <= 1:
         raise refuse(f"--kill-rate is a chance from 0 to 1, not {kill_rate}", as_json)
+    if not 0 <= chaos <= MOST_CHAOS:
+        raise refuse(f"--chaos is a chance from 0 to {MOST_CHAOS}, not {chaos}", as_json)
     try:
         dialogues = read_dialogues(file)
     except OSError as error:
@@ -115,7 +125,15 @@ def replay(
     async def work() -> Report:
         with HowFar("messages", sum(len(dialogue.turns) for dialogue in dialogues), hidden=as_json) as bar:
             return await run_replay(
-                dialogues, store=store, kill_rate=kill_rate, seed=seed, resume=resume, progress=bar.advance
+                dialogues,
+                store=store,
+                kill_rate=kill_rate,
+                seed=seed,
+                resume=resume,
+                turns=turns or tools or chaos > 0,
+                chaos=chaos,
+                tools=tools,
+                progress=bar.advance,
             )
 
     report = carry_out(work, as_json)
@@ -132,9 +150,10 @@ def _show(report: Report) -> None:
     table = Table(title="replay", show_header=False)
     table.add_column("what")
     table.add_column("how many", justify="right")
-    for name in ("sessions", "messages", "resumed", "sent", "kills", "restarts"):
-        table.add_row(name, f"{getattr(report, name):,}")
-    for name in ("lost", "duplicated", "out_of_order", "mixed"):
+    said = ("turns", "asked", "tool_calls", "tool_runs", "repeats_told") if report.turns else ()
+    for name in ("sessions", "messages", "resumed", "sent", "kills", "restarts", *said):
+        table.add_row(name.replace("_", " "), f"{getattr(report, name):,}")
+    for name in (*DIFFERENCES, *(FAULTS if report.turns else ())):
         count = getattr(report, name)
         table.add_row(name.replace("_", " "), f"{count:,}", style="green" if count == 0 else "bold red")
     table.add_row("messages per second", f"{report.messages_per_second:,.0f}")

@@ -105,6 +105,53 @@ def test_the_same_seed_kills_the_same_and_another_one_others(recorded: str) -> N
     assert kills("7") != kills("8")
 
 
+# --- as turns ---------------------------------------------------------------------------------------
+
+FAULTS = ("repeated", "unfounded", "malformed", "astray")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///{}/replay.db"])
+def test_whatever_goes_wrong_with_turns_every_history_is_whole(recorded: str, tmp_path: Path, store: str) -> None:
+    trouble = ("--kill-rate", "0.1", "--chaos", "0.3", "--tools", "--seed", "7")
+    ended = jidoka("replay", recorded, "--store", store.format(tmp_path), *trouble, "--json")
+    report = report_of(ended)
+
+    assert ended.status == 0
+    assert [report[name] for name in (*DIFFERENCES, *FAULTS)] == [0] * 8
+    assert report["turns"] * 2 == report["messages"]
+    assert report["asked"] > report["turns"]
+    assert report["trouble"].keys() == {"none", "fails", "is_cut", "stalls", "is_left"}
+    assert report["ends"].keys() >= {"TurnFailed", "TurnCancelled", "CallTimeout"}
+    assert report["kills"] > 0
+    assert report["tool_calls"] > report["tool_runs"] > 0
+
+
+def test_as_turns_and_without_trouble_each_question_is_asked_once(tmp_path: Path) -> None:
+    turns = [("system", "be brief"), ("user", "a"), ("user", "b"), ("assistant", ""), ("assistant", "c"), ("user", "d")]
+    path = write_lines(tmp_path / "recorded.jsonl", [dialogue("all kinds", *turns)])
+
+    report = report_of(jidoka("replay", str(path), "--turns", "--json"))
+
+    assert [report[name] for name in (*DIFFERENCES, *FAULTS)] == [0] * 8
+    assert (report["messages"], report["sent"], report["turns"], report["asked"]) == (6, 6, 1, 1)
+
+
+def test_turns_have_a_table_of_their_own(recorded: str) -> None:
+    said = jidoka("replay", recorded, "--tools").stdout
+
+    assert "tool calls" in said
+    assert "tool calls" not in jidoka("replay", recorded).stdout
+
+
+@pytest.mark.parametrize("chaos", ["-0.1", "0.91", "nan"])
+def test_chaos_has_a_measure(recorded: str, chaos: str) -> None:
+    ended = jidoka("replay", recorded, "--chaos", chaos)
+
+    assert ended.status == 2
+    assert "--chaos" in ended.stderr
+
+
 # --- something was lost -----------------------------------------------------------------------------
 
 

@@ -14,7 +14,11 @@ DIFFERENCES = ("lost", "duplicated", "out_of_order", "mixed")
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("more", [(), ("--kill-rate", "0.05")], ids=["", "actors are killed as well"])
+@pytest.mark.parametrize(
+    "more",
+    [(), ("--kill-rate", "0.05"), ("--kill-rate", "0.02", "--chaos", "0.1", "--tools")],
+    ids=["", "actors are killed as well", "as turns"],
+)
 def test_a_replay_survives_its_processes(tmp_path: Path, more: tuple[str, ...]) -> None:
     recorded = write_lines(tmp_path / "recorded.jsonl", dialogues(300))
     store = f"sqlite:///{tmp_path / 'replay.db'}"
