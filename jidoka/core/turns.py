@@ -5,7 +5,6 @@ Whoever runs a turn may crash at any point: the next one reads here where it sta
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -65,6 +64,13 @@ class Halted:
     """Of the first of them."""
     asks: bool = False
     """Whether the model itself has asked."""
+    usage: Mapping[str, Any] = EMPTY
+    """What the model used to say the calls, where none of them was made before."""
+
+    @property
+    def takes_no(self) -> bool:
+        """Whether a person's no is an answer, after which the turn goes on."""
+        return self.asks or self.reason == "needs_approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class OpenTurn:
     """The calls that a person has refused, and what they said."""
     forgiven: int = 0
     approved_budgets: frozenset[str] = frozenset()
+    is_called_off: bool = False
+    """A person has rejected it: whoever runs it ends it, and nobody goes on with it."""
 
     # --- the fold --------------------------------------------------------------------------------
 
@@ -127,10 +135,12 @@ class OpenTurn:
             pending,
             (self.attempt, data.get("round", 1), data.get("index", 0)),
             asks=data.get("asks") is True,
+            usage=data.get("usage") or EMPTY,
         )
         if self.halted is not None and not pending:
             # Once more, before the calls of the first time were made.
-            halted = replace(halted, text=self.halted.text, pending=self.halted.pending, place=self.halted.place)
+            before = self.halted
+            halted = replace(halted, text=before.text, pending=before.pending, place=before.place, usage=before.usage)
         return replace(self, halted=halted)
 
     def with_decision(self, data: Mapping[str, Any]) -> OpenTurn:
@@ -139,6 +149,8 @@ class OpenTurn:
         if halted is None:
             return self
         call_id, is_approved = str(halted.evidence.get("call_id", "")), data["decision"] != "reject"
+        if not is_approved and not halted.takes_no:
+            return replace(self, is_called_off=True)
         if halted.reason == "needs_approval":
             if is_approved:
                 return replace(self, approved_calls=self.approved_calls | {call_id})
@@ -180,13 +192,13 @@ class OpenTurn:
     def key_of(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """The idempotency key of the next call of this kind, and whether one with it may have had its effect."""
         what = (name, canonical(arguments))
-        ends = Counter(
-            "open" if call.outcome in {None, "interrupted"} else "done"
-            for call in self.calls
-            if (call.name, canonical(call.arguments)) == what
-        )
+        done, is_open = 0, False
+        for call in self.calls:
+            if (call.name, canonical(call.arguments)) == what:
+                is_open = call.outcome in {None, "interrupted"}
+                done += not is_open
         digest = sha256("\0".join((self.id, *what)).encode()).hexdigest()[:32]
-        return f"{digest}-{ends['done'] + 1}", bool(ends["open"])
+        return f"{digest}-{done + 1}", is_open
 
     def unanswered(self) -> Iterator[dict[str, Any]]:
         """The results to be written of calls that nobody will answer any more."""

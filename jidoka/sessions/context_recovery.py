@@ -180,8 +180,12 @@ class Recovery:
     async def _pay(self) -> None:
         """Write down what could not be written when it happened."""
         while self.setup.owed:
-            await self._handled(self.setup.owed[0])
+            unfinished = await self._handled(self.setup.owed[0])
             del self.setup.owed[0]
+            orchestrator = self.setup.house.registry.child(self.setup.session_id, "orchestrator")
+            if isinstance(unfinished, ask.Prompt) and orchestrator is not None:
+                # It had asked what it is to go on with, and could not be told.
+                orchestrator.tell(unfinished)
 
     async def _handled(self, message: Any) -> Any:
         answer: Any = self.handle(message)

@@ -13,7 +13,7 @@ from jidoka.core.frozen import thaw
 from jidoka.core.rules import TurnRecord, judge
 from jidoka.core.status import SessionStatus
 from jidoka.core.tools import CallInfo
-from jidoka.core.turns import Called, OpenTurn
+from jidoka.core.turns import Called, OpenTurn, Place
 from jidoka.sessions import requests as ask
 from jidoka.sessions.drafts import Draft, status_draft
 from jidoka.sessions.turn_view import allowance_of
@@ -38,7 +38,7 @@ class ToolRecords:
 
         def write(self, drafts: Sequence[Draft], key: str | None, answer: Callable[[list[Entry]], Any]) -> Any: ...
 
-        def _open_turn(self, turn_id: str) -> OpenTurn: ...
+        def _open_turn(self, turn_id: str, *, or_called_off: bool = False) -> OpenTurn: ...
 
     def begin_call(self, message: ask.BeginCall) -> Any:
         """Record a call that is about to have its effect. Raises LineStopped: then it has none."""
@@ -67,7 +67,7 @@ class ToolRecords:
             "index": index,
         }
         if index == 0 or not any(known.place[:2] == message.place[:2] for known in turn.calls):
-            data |= {"text": message.text, "usage": message.usage}
+            data |= {"text": message.text, "usage": message.usage or _usage_before(turn, message.place)}
         drafts: list[Draft] = [(EventType.TOOL_CALL, data)]
         refusal = turn.refused.get(call.id)
         if refusal is not None:
@@ -84,8 +84,8 @@ class ToolRecords:
         return CallInfo(self.setup.session_id, turn.id, call.id, key, is_repeat)
 
     def end_call(self, message: ask.EndCall) -> Any:
-        """Record what came of a call. Also while the line is stopped: it has happened."""
-        turn = self._open_turn(message.turn_id)
+        """Record what came of a call. Also while the line is stopped, or after that: it has happened."""
+        turn = self._open_turn(message.turn_id, or_called_off=True)
         if not any(call.id == message.call_id and call.outcome is None for call in turn.calls):
             return None
         data = {
@@ -94,7 +94,7 @@ class ToolRecords:
             "outcome": message.end.outcome,
             "content": message.end.content,
         }
-        return self.write([(EventType.TOOL_RESULT, data)], f"{turn.id}:{message.call_id}:result", _nothing)
+        return self.write([(EventType.TOOL_RESULT, data)], None, _nothing)
 
     # --- stop the line ---------------------------------------------------------------------------------------
 
@@ -129,6 +129,7 @@ class ToolRecords:
             dict(halt.evidence),
             pending=[thaw(one.model_dump(mode="json")) for one in calls],
             text=message.text,
+            usage=message.usage,
             round=message.place[1],
             index=message.place[2],
         )
@@ -149,6 +150,11 @@ class ToolRecords:
         data = {"reason": reason, "evidence": evidence, "turn_id": turn.id, **more}
         status = status_draft(SessionStatus.WAITING_INPUT, self.state.status)
         return [status, (EventType.SESSION_HALTED, data)]
+
+
+def _usage_before(turn: OpenTurn, place: Place) -> Any:
+    """What the model used to say the calls, if a halt before the first of them has outlived whoever heard it."""
+    return thaw(turn.halted.usage) if turn.halted is not None and turn.halted.place == place else {}
 
 
 def _nothing(_: list[Entry]) -> None:

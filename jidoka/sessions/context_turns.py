@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jidoka.core.chunks import Usage
 from jidoka.core.entries import Entry
-from jidoka.core.errors import IdempotencyConflict, InvalidTransition, LineStopped, TurnFailed
+from jidoka.core.errors import IdempotencyConflict, InvalidTransition, LineStopped, TurnCancelled, TurnFailed
 from jidoka.core.events import EventType
 from jidoka.core.messages import Message
 from jidoka.core.pruning import PruneReport
@@ -89,10 +89,13 @@ class TurnRecords:
             data["deadline"] = (self.setup.house.world.now() + timedelta(seconds=message.timeout)).isoformat()
         return data
 
-    def _open_turn(self, turn_id: str) -> OpenTurn:
+    def _open_turn(self, turn_id: str, *, or_called_off: bool = False) -> OpenTurn:
         turn = self.state.open_turn
         if turn is None or turn.id != turn_id:
             raise TurnFailed("the turn is over", session_id=self.setup.session_id, turn_id=turn_id, error="interrupted")
+        if turn.is_called_off and not or_called_off:
+            # Whoever runs it has not heard so yet: nothing more takes effect.
+            raise TurnCancelled(session_id=self.setup.session_id, turn_id=turn_id)
         return turn
 
     def _answer_of(self, turn_id: str) -> Message:
@@ -243,6 +246,8 @@ class TurnRecords:
         turn = self.state.open_turn
         if turn is None:
             return self.turn_is_over("interrupted"), None
+        if turn.is_called_off:
+            return self.turn_is_over(None), None
         results: list[Draft] = [(EventType.TOOL_RESULT, result) for result in turn.unanswered()]
         if self.state.status is SessionStatus.WAITING_INPUT:
             # It waits for a person, whoever runs it.

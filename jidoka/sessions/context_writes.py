@@ -197,7 +197,7 @@ class Writes:
         turn, is_approved = self.state.open_turn, message.decision == "approve"
         halted = None if turn is None else turn.halted
         # A call that is refused, or a question, is answered so; anything else that is rejected is called off.
-        goes_on = is_approved or (halted is not None and (halted.asks or halted.reason == "needs_approval"))
+        goes_on = is_approved or (halted is not None and halted.takes_no)
         if self.state.status is not SessionStatus.WAITING_INPUT:
             return self.unless_done(message.key, self._nothing_waits(), lambda _: goes_on)
         return self._decided(message.decision, message.note, message.by, message.key, goes_on)

@@ -89,6 +89,11 @@ class Door:
                 await ref.call(replace(prompt, feed=feed), timeout=self.house.call_timeout)
             except (ActorDead, ActorRestarted):
                 await self.manager(ask.Activate(session_id))
+            except BaseException:
+                # Whoever asked is gone, or has given up. It may have begun all the same, and nobody would hear it.
+                if ref.is_alive():
+                    ref.tell(ask.CancelTurn(feed))
+                raise
             else:
                 return TurnStream(prompt.turn_id, feed, ref)
 

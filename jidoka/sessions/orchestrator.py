@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jidoka.actors.children import Child
     from jidoka.actors.ref import ActorRef
     from jidoka.actors.supervisor import Supervisor
+    from jidoka.sessions.feed import Feed
     from jidoka.sessions.setup import SessionSetup
 
 MOST_WAITING: Final = 1_000
@@ -50,11 +51,15 @@ class Orchestrator(Actor):
         self._turn: Turn | None = None
         # Prompts that wait, where the session queues them.
         self._waiting: deque[tuple[ask.Prompt, Slot | None]] | None = None
+        # What comes before it is known whether there is a turn to go on with.
+        self._early: deque[tuple[Any, Slot | None]] | None = None
         self._is_watched = False
 
     def on_start(self) -> None:
         """A new incarnation finds out what became of its turn; one in a new process may have to go on with it."""
         if self.restarts:
+            self._early = deque()
+            self._watch()
             self.start_soon(self._take_up)
         unfinished, self.setup.unfinished = self.setup.unfinished, None
         if unfinished is not None:
@@ -62,15 +67,35 @@ class Orchestrator(Actor):
 
     async def _take_up(self) -> None:
         unfinished = await self._tell_context(ask.OrchestratorBack(self.restarts))
-        if unfinished is not None and self._turn is None:
+        if unfinished is not None:
             self._begin(unfinished, None)
+        early, self._early = self._early or deque[tuple[Any, "Slot | None"]](), None
+        while early:
+            self._answer(*early.popleft())
 
-    def on_receive(self, message: Any) -> Any:
+    def on_receive(self, message: Any) -> None:
+        slot = self.answer_later()
+        if self._early is None:
+            self._answer(message, slot)
+        else:
+            self._early.append((message, slot))
+
+    def _answer(self, message: Any, slot: Slot | None) -> None:
+        try:
+            if isinstance(message, ask.Prompt):
+                self._start_turn(message, slot)
+                return
+            answer = self._do(message)
+        except JidokaError as refusal:
+            if slot is not None and not slot.done():
+                slot.set_exception(refusal)
+        else:
+            _tell(slot, answer)
+
+    def _do(self, message: Any) -> Any:
         match message:
-            case ask.Prompt():
-                return self._start_turn(message)
-            case ask.CancelTurn(turn_id):
-                return self._cancel(turn_id)
+            case ask.CancelTurn(feed):
+                return self._cancel(feed)
             case ask.GoOn():
                 return self._go_on(message)
             case _:
@@ -78,51 +103,68 @@ class Orchestrator(Actor):
 
     # --- one turn at a time ----------------------------------------------------------------------------------
 
-    def _start_turn(self, prompt: ask.Prompt) -> None:
+    def _start_turn(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         turn = self._turn
-        if turn is None:
-            self._begin(prompt, self._slot_for(prompt))
-        elif turn.is_for(prompt):
+        if turn is not None and turn.is_for(prompt):
             # Asked again, with the same key.
-            turn.join(prompt, self.answer_later())
+            turn.join(prompt, slot)
+            return
+        if turn is None:
+            self._begin(prompt, slot if prompt.feed is None else None)
         elif self.setup.config.when_busy == "queue":
-            self._wait(prompt)
+            self._wait(prompt, slot if prompt.feed is None else None)
         else:
             raise TurnInProgress(self.setup.session_id)
+        if prompt.feed is not None:
+            # Whoever streams is answered at once, and hears the rest through the feed.
+            _tell(slot, None)
 
-    def _slot_for(self, prompt: ask.Prompt) -> Slot | None:
-        # Whoever streams is answered at once, and hears the rest through the feed.
-        return self.answer_later() if prompt.feed is None else None
-
-    def _wait(self, prompt: ask.Prompt) -> None:
+    def _wait(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         if self._waiting is None:
             self._waiting = deque()
         if len(self._waiting) >= MOST_WAITING:
             raise MailboxFull(f"session {self.setup.session_id} has {len(self._waiting)} prompts waiting")
-        self._waiting.append((prompt, self._slot_for(prompt)))
+        self._waiting.append((prompt, slot))
 
     def _begin(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         turn = self._turn = Turn(prompt)
         turn.join(prompt, slot)
+        self._watch()
+        self.start_soon(self._run, turn)
+
+    def _watch(self) -> None:
+        """Once: most sessions never have a turn."""
         if not self._is_watched:
             self._is_watched = True
             self.jidoka_cell.watch(self._ended)
-        self.start_soon(self._run, turn)
 
     def _ended(self, reason: ExitReason) -> None:
         """Nobody waits for this incarnation any more."""
         turn = self._turn
         if turn is not None:
             turn.settle(None, self._failure(turn, f"interrupted: {reason}"))
-        if self._waiting:
-            _refuse(self._waiting, reason)
+        for waiting in (self._early, self._waiting):
+            if waiting:
+                _refuse(waiting, reason)
 
-    def _cancel(self, turn_id: str | None) -> bool:
+    def _cancel(self, feed: Feed | None) -> bool:
         turn = self._turn
-        if turn is None or (turn_id is not None and turn.id != turn_id):
+        if feed is not None and (turn is None or turn.feed is not feed):
+            return self._let_go(feed)
+        if turn is None:
             return False
         turn.cancel()
         return True
+
+    def _let_go(self, feed: Feed) -> bool:
+        """Whoever was to stream a turn does not wait for it any more: it is not begun."""
+        waiting = self._waiting or deque[tuple[ask.Prompt, "Slot | None"]]()
+        for place, (prompt, _) in enumerate(waiting):
+            if prompt.feed is feed:
+                del waiting[place]
+                feed.end(None, TurnCancelled(session_id=self.setup.session_id, turn_id=prompt.turn_id))
+                return True
+        return False
 
     def _go_on(self, decision: ask.GoOn) -> None:
         turn = self._turn
@@ -146,6 +188,8 @@ class Orchestrator(Actor):
             error = self._failed_by(turn, crashed)
         except JidokaError as refused:
             error = refused
+            # A person has rejected it, and this is how it hears so.
+            turn.is_cancelled |= isinstance(refused, TurnCancelled)
         except Exception as failure:
             error = self._failed_by(turn, failure)
         if answer is None:
@@ -235,12 +279,17 @@ def _said_of(error: Exception) -> str:
     return error.error if isinstance(error, TurnFailed) and error.reason is not None else text_of(error)
 
 
-def _refuse(waiting: deque[tuple[ask.Prompt, Slot | None]], reason: ExitReason) -> None:
+def _tell(slot: Slot | None, answer: Any) -> None:
+    if slot is not None and not slot.done():
+        slot.set_result(answer)
+
+
+def _refuse(waiting: deque[tuple[Any, Slot | None]], reason: ExitReason) -> None:
     """None of them was begun: whoever asked asks the next incarnation."""
     while waiting:
-        prompt, slot = waiting.popleft()
+        message, slot = waiting.popleft()
         error = ActorRestarted(f"the orchestrator is being restarted: {reason}")
-        if prompt.feed is not None:
-            prompt.feed.end(None, error)
+        if isinstance(message, ask.Prompt) and message.feed is not None:
+            message.feed.end(None, error)
         if slot is not None and not slot.done():
             slot.set_exception(error)

@@ -364,7 +364,8 @@ class Prompt(Request[Message]):
 
 @dataclass(frozen=True, slots=True)
 class CancelTurn(Request[bool]):
-    turn_id: str | None = None
+    feed: Feed | None = None
+    """Whose turn, where not just any: that of whoever streamed it. It may be under way, or wait."""
 
 
 @dataclass(frozen=True, slots=True)

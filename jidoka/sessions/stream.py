@@ -52,5 +52,5 @@ class TurnStream:
         """Cancel the turn, unless it is over or left to the session, and wait until that is recorded."""
         if not self._feed.is_over and not self._is_detached:
             if self._orchestrator.is_alive():
-                self._orchestrator.tell(ask.CancelTurn(self.turn_id))
+                self._orchestrator.tell(ask.CancelTurn(self._feed))
             await self._feed.wait_over()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,6 +50,7 @@ async def every_crash_point(
     *,
     make_store: Callable[[], str | Store] = MemoryStore,
     make_models: Models | None = None,
+    tools: Collection[Callable[..., Any]] = (),
     settings: Settings | None = None,
     patience: float = 20.0,
 ) -> list[Crash]:
@@ -61,10 +62,11 @@ async def every_crash_point(
     which crash it was. After the whole scenario *check* is called as well, with a crash that was not reached.
 
     *make_store* gives a fresh, empty place each time: a URL, or a store that two clients can open one after the
-    other. *make_models* gives each client its models. Both clients live on one VirtualWorld, so that hours pass
-    with `client.house.world.advance(…)`. *patience* is how many real seconds one run may take.
+    other. *make_models* gives each client its models, and all have the same *tools*. Both clients live on one
+    VirtualWorld, so that hours pass with `client.house.world.advance(…)`. *patience* is how many real seconds
+    one run may take.
     """
-    options = _Options(scenario, check, make_store, make_models, settings, patience)
+    options = _Options(scenario, check, make_store, make_models, tools, settings, patience)
     whole = Crash(0, "after")
     count = await _run(options, whole)
     crashes: list[Crash] = []
@@ -81,12 +83,13 @@ class _Options:
     check: Check
     make_store: Callable[[], str | Store]
     make_models: Models | None
+    tools: Collection[Callable[..., Any]]
     settings: Settings | None
     patience: float
 
     def client(self, store: str | Store, world: VirtualWorld) -> Client:
         models = None if self.make_models is None else self.make_models()
-        return Client(store, models=models, settings=self.settings, world=world)
+        return Client(store, models=models, tools=self.tools, settings=self.settings, world=world)
 
 
 async def _run(options: _Options, crash: Crash) -> int:

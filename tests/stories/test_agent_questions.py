@@ -1,7 +1,5 @@
 """Agents that ask: the session waits for a person, whose answer goes to the agent. What it does itself is recorded."""
 
-from functools import partial
-
 import anyio
 import pytest
 

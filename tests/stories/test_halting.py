@@ -10,6 +10,7 @@ from jidoka.client import Client
 from jidoka.core.errors import InvalidTransition, TurnCancelled, TurnFailed, TurnInProgress
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
+from jidoka.sessions import requests as ask
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from tests.stories.kit import a_client, all_of, journal, moves, said, types_of
@@ -117,6 +118,21 @@ async def test_a_decision_can_be_halted_again() -> None:
             await line.session.approve(decision="approve")
 
         assert line.outcome.content == "done"
+
+
+async def test_a_turn_that_is_rejected_takes_no_effect_before_it_hears_so() -> None:
+    model, go_on = a_model()
+    async with a_client(models={"model": model}) as client:
+        line = await halted(client, model, go_on)
+        async with anyio.create_task_group() as tasks:
+            await line.begin(tasks, model)
+            # Whoever rejects is gone before the orchestrator is told; somebody else wakes it.
+            await client.door.context(line.session.id, ask.Decide("reject", None, None, client.door.new_key()))
+            (await line.session.get_llm_agent_ref()).tell(ask.GoOn(approved=True))
+
+        assert isinstance(line.outcome, TurnCancelled)
+        assert await said(line.session) == []
+        assert (await types_of(client, line.session))[-1] == "turn_cancelled"
 
 
 async def test_halting_twice_is_one_halt(client: Client) -> None:

@@ -21,7 +21,7 @@ from jidoka.session import Session
 from jidoka.testing.faults import kill_child, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
-from tests.stories.kit import a_client, all_of, journal, said, types_of
+from tests.stories.kit import HeldStore, a_client, all_of, journal, said, types_of
 from tests.stories.test_tool_turns import Shelf, call
 
 WAITING, ACTIVE = SessionStatus.WAITING_INPUT, SessionStatus.ACTIVE
@@ -262,3 +262,43 @@ async def test_a_model_that_asks_hears_what_a_person_says(decide: Any, answer: s
 
         assert asked.outcome.content == answer
         assert (await session.info()).status is ACTIVE
+
+
+async def test_what_was_used_before_a_halt_is_counted_by_the_next_process() -> None:
+    shelf, store, world = Shelf(), MemoryStore(), VirtualWorld()
+    used = Chunk(usage=Usage(input_tokens=100, output_tokens=10))
+    model = ScriptedModel([call("keep", thing="cup"), used], ["done", Chunk(usage=Usage(input_tokens=5))])
+    async with Client(store, models={"model": model}, tools=[shelf.keep, shelf.burn], world=world) as client:
+        session = await client.create_session(llm_config=needs("keep"))
+        async with halted(client, session, idempotency_key="mine-1"):
+            await kill_supervisor(session)
+            await session.approve(decision="approve")
+            assert (await session.prompt("go", idempotency_key="mine-1")).content == "done"
+
+        assert (await session.usage()).total.total_tokens == 115
+
+
+async def test_a_turn_that_a_person_has_rejected_is_not_gone_on_with() -> None:
+    store, world = HeldStore(), VirtualWorld()
+    model = ScriptedModel(["half ", anyio.Event()], ["again"])
+    async with Client(store, models={"model": model}, world=world) as client:
+        session = await client.create_session(
+            llm_config={"model": "model"}, config={"interrupted_turn": "resume", "when_busy": "queue"}
+        )
+        asked = Asked()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked.ask, session)
+            await model.started.wait()
+            await session.halt(reason="look")
+            # Of the decision nobody hears but the journal.
+            hold = store.hold(session.id, when="after")
+            tasks.start_soon(partial(session.approve, decision="reject"))
+            await hold.reached.wait()
+            await kill_child(session, "orchestrator")
+            hold.released.set()
+
+        types = await types_of(client, session)
+        assert "turn_cancelled" in types
+        assert types.count("turn_started") == 1
+        assert len(model.seen) == 1
+        assert await said(session) == []

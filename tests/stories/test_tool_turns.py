@@ -13,7 +13,7 @@ from jidoka.core.errors import InvalidMessage, TurnCancelled, TurnFailed
 from jidoka.core.tools import CallInfo
 from jidoka.testing.faults import kill_child
 from jidoka.testing.models import ScriptedModel
-from tests.stories.kit import a_client, all_of, journal, said, types_of
+from tests.stories.kit import HeldStore, a_client, all_of, journal, said, types_of
 
 
 def call(name: str, id: str = "call_0", **arguments: Any) -> Chunk:
@@ -269,3 +269,40 @@ async def test_a_document_of_a_session_with_tools_is_taken_back() -> None:
 
         assert await said(again) == await said(session) == await said(fork)
         assert (await again.prompt("more")).content == "done"
+
+
+@pytest.mark.parametrize("type", ["tool_call", "tool_result"])
+async def test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again(type: str) -> None:
+    shelf, store = Shelf(), HeldStore()
+    shelf.hold = anyio.Event()
+    model = ScriptedModel([call("keep", thing="cup")], ["done"])
+    async with a_client(store, models={"model": model}, tools=[shelf.keep]) as client:
+        session = await client.create_session(llm_config={"model": "model", "tools": ["keep"]})
+        begun = store.hold(session.id)
+        async with anyio.create_task_group() as tasks:
+            outcomes: list[Any] = []
+
+            async def ask() -> None:
+                outcomes.extend(await all_of([partial(session.prompt, "go")]))
+
+            tasks.start_soon(ask)
+            await begun.reached.wait()
+            if type == "tool_call":
+                written = store.hold(session.id, when="after")
+                begun.released.set()
+                # That was the turn's beginning.
+                await written.reached.wait()
+                written.released.set()
+            else:
+                begun.released.set()
+                await shelf.reached.wait()
+            written = store.hold(session.id, when="after")
+            shelf.hold.set()
+            await written.reached.wait()
+            await kill_child(session, "context_manager")
+            written.released.set()
+
+        assert outcomes[0].content == "done"
+        assert shelf.kept == ["cup"]
+        types = await types_of(client, session)
+        assert (types.count("tool_call"), types.count("tool_result")) == (1, 1)

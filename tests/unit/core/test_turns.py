@@ -141,3 +141,30 @@ def test_a_call_that_is_refused_is_remembered_with_what_was_said() -> None:
 
     assert turn.refused == {"a": "never"}
     assert turn.approved_calls == frozenset()
+
+
+def test_once_a_repeated_call_has_come_to_its_end_the_next_one_is_new() -> None:
+    first = fold(begun()).key_of("keep", {"a": 1})
+    repeated = fold(begun(), called("a"), ended("a", "interrupted")).key_of("keep", {"a": 1})
+    after = fold(begun(), called("a"), ended("a", "interrupted"), called("b", index=1), ended("b"))
+
+    assert first == (repeated[0], False)
+    assert repeated[1]
+    assert after.key_of("keep", {"a": 1}) == (f"{first[0][:-1]}2", False)
+
+
+@pytest.mark.parametrize(
+    ("halt", "is_called_off"),
+    [(halted(), True), (halted("no_progress"), True), (halted("needs_approval"), False), (halted(asks=True), False)],
+)
+def test_a_no_that_is_no_answer_calls_the_turn_off(halt: Line, is_called_off: bool) -> None:
+    assert fold(begun(), halt, decided("reject")).is_called_off is is_called_off
+    assert not fold(begun(), halt, decided("approve")).is_called_off
+
+
+def test_what_the_model_used_before_a_halt_is_not_forgotten() -> None:
+    call = {"id": "a", "name": "keep", "arguments": {}}
+    turn = fold(begun(), halted("needs_approval", pending=[call], usage={"input_tokens": 7}), halted("look"))
+
+    assert turn.halted is not None
+    assert turn.halted.usage == {"input_tokens": 7}
