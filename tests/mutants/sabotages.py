@@ -40,6 +40,9 @@ AGENT_TURNS = "tests/stories/test_agent_turns.py"
 AGENT_PROCESS = "tests/unit/adapters/test_agent_process.py"
 AGENTS = "tests/unit/core/test_agents.py"
 ACP = "tests/unit/core/test_acp.py"
+TOOL_TURNS = f"{STORIES}/test_tool_turns.py"
+RULES_IN_TURNS = f"{STORIES}/test_rules_in_turns.py"
+WAITING = f"{STORIES}/test_waiting_prompts.py"
 
 
 class Sabotage(NamedTuple):
@@ -246,15 +249,15 @@ SABOTAGES = (
     Sabotage(
         "run a turn again for ever",
         "jidoka/sessions/context_turns.py",
-        "turn.attempt < MOST_ATTEMPTS",
-        "turn.attempt",
+        " and turn.attempt < MOST_ATTEMPTS:",
+        ":",
         (TURNS,),
     ),
     Sabotage(
         "leave the open turn to the next process",
         "jidoka/sessions/context_manager.py",
         "            if is_closing and self._leaves_a_turn:",
-        "            if False and self._leaves_a_turn:",
+        "            if False:",
         (TURNS,),
     ),
     Sabotage(
@@ -529,9 +532,9 @@ SABOTAGES = (
     Sabotage(
         "commit the question before the answer",
         "jidoka/sessions/context_turns.py",
-        "drafts = [self._said(*said, turn_id=turn_id) for said in turn.said()]",
-        "drafts: list[Any] = []",
-        (CRASH_POINTS,),
+        "        drafts = [self._said(*said, turn_id=turn_id) for said in turn.said()]\n",
+        "        drafts = list[Draft]()\n",
+        (f"{STORIES}/test_tool_turns.py",),
     ),
     Sabotage(
         "leave the tools of a dead process without a result",
@@ -840,5 +843,110 @@ SABOTAGES = (
         "        if self.is_ready and not self.is_over and self.is_a_crash():",
         "        if False:",
         (f"{AGENT_TURNS}::test_a_process_that_is_killed_in_the_middle_fails_its_turn_and_nothing_else",),
+    ),
+    Sabotage(
+        "run a tool before its call is in the journal",
+        "jidoka/sessions/turn_run.py",
+        "            begun: ask.Begun = await self._until_decided(begin)\n",
+        """
+            if tool is not None:
+                from jidoka.core.tools import CallInfo
+
+                await tool.run(calls[0].arguments, CallInfo(self._setup.session_id, turn_id, calls[0].id, "early"))
+            begun: ask.Begun = await self._until_decided(begin)
+""",
+        (f"{RULES_IN_TURNS}::test_a_tool_that_needs_approval_does_nothing_before_it_has_it",),
+    ),
+    Sabotage(
+        "forget that a person has approved a call",
+        "jidoka/core/turns.py",
+        "return replace(self, approved_calls=self.approved_calls | {call_id})",
+        "return self",
+        ("tests/unit/core/test_turns.py",),
+    ),
+    Sabotage(
+        "go on with a turn that a person has rejected",
+        "jidoka/sessions/context_turns.py",
+        "        if turn.is_called_off:",
+        "        if False:",
+        (f"{RULES_IN_TURNS}::test_a_turn_that_a_person_has_rejected_is_not_gone_on_with",),
+    ),
+    Sabotage(
+        "write a call's result twice",
+        "jidoka/sessions/context_tools.py",
+        "        if not any(call.id == message.call_id and call.outcome is None for call in turn.calls):\n",
+        "        if not turn.calls:\n",
+        (f"{TOOL_TURNS}::test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again",),
+    ),
+    Sabotage(
+        "record a call twice",
+        "jidoka/sessions/context_tools.py",
+        "        if begun is not None:\n",
+        "        if False:\n",
+        (f"{TOOL_TURNS}::test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again",),
+    ),
+    Sabotage(
+        "leave the call of a cancelled turn without a result",
+        "jidoka/core/turns.py",
+        "            if call.outcome is None:\n                yield",
+        "            if False:\n                yield",
+        (f"{TOOL_TURNS}::test_a_call_that_is_cancelled_has_a_result_and_the_history_none",),
+    ),
+    Sabotage(
+        "take a repeated call for a new one",
+        "jidoka/core/turns.py",
+        'return f"{digest}-{done + 1}", is_open',
+        'return f"{digest}-{done + 1}", False',
+        (f"{TOOL_TURNS}::test_a_turn_that_goes_on_after_a_crash_tells_its_tools_that_they_may_have_run",),
+    ),
+    Sabotage(
+        "give a call a new key each time",
+        "jidoka/core/turns.py",
+        "                done += not is_open",
+        "                done += 1",
+        (f"{TOOL_TURNS}::test_a_turn_that_goes_on_after_a_crash_tells_its_tools_that_they_may_have_run",),
+    ),
+    Sabotage(
+        "go on though the line is stopped",
+        "jidoka/sessions/context_turns.py",
+        "            return self._answer_of(turn_id)\n"
+        "        if self.state.status is SessionStatus.WAITING_INPUT:\n            raise LineStopped\n",
+        "            return self._answer_of(turn_id)\n",
+        (f"{STORIES}/test_halting.py",),
+    ),
+    Sabotage(
+        "overspend a budget",
+        "jidoka/sessions/turn_run.py",
+        "                self._check(step.allowance, said.used())\n",
+        "                pass\n",
+        (f"{STORIES}/test_turn_options.py",),
+    ),
+    Sabotage(
+        "drop the queue when the orchestrator is killed",
+        "jidoka/sessions/orchestrator.py",
+        "        for waiting in (self._early, self._waiting):\n",
+        "        for waiting in (self._early,):\n",
+        (f"{WAITING}::test_what_waits_is_asked_again_when_the_orchestrator_is_killed",),
+    ),
+    Sabotage(
+        "let whoever comes first end the turn that goes on",
+        "jidoka/sessions/orchestrator.py",
+        "        if self._early is None:\n",
+        "        if True:\n",
+        (WAITING,),
+    ),
+    Sabotage(
+        "begin a stream that was left while it waited",
+        "jidoka/sessions/orchestrator.py",
+        "                del waiting[place]\n",
+        "",
+        (f"{WAITING}::test_a_stream_that_is_left_while_it_waits_is_never_begun",),
+    ),
+    Sabotage(
+        "let a turn end with the client that streamed it, and go on alone",
+        "jidoka/sessions/door.py",
+        "                    ref.tell(ask.CancelTurn(feed))",
+        "                    pass",
+        (f"{WAITING}::test_a_stream_that_was_left_before_it_was_let_in_does_not_go_on",),
     ),
 )
