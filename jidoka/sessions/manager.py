@@ -91,7 +91,11 @@ class SessionManager(Actor):
             if not found:
                 return
 
-    async def _finish_termination(self, head: Head) -> None:
+    async def _finish_termination(self, found: Head) -> None:
+        head = await self.house.store.head(found.session_id)
+        if head is None or head.status is not SessionStatus.TERMINATING or head.arrival != found.arrival:
+            # Finished since it was found, and its id may be somebody else's by now.
+            return
         # The last word of its journal is that it is terminating, and why.
         entries = await self.house.store.read(head.session_id, after=head.seq - 1, limit=1)
         reason = str(entries[-1].data.get("reason", "requested")) if entries else "requested"
@@ -188,6 +192,9 @@ class SessionManager(Actor):
     async def _activate(self, message: ask.Activate) -> None:
         session_id = message.session_id
         await self._wait_until_recorded(session_id)
+        if session_id not in self.house.registry:
+            # An earlier manager may have begun to start it.
+            await self._until(self.root.when_started, session_id)
         if session_id in self.house.registry and not await self._is_left_over(session_id):
             return
         head = await self._head(session_id)
@@ -218,8 +225,12 @@ class SessionManager(Actor):
         return head
 
     async def _wait_until_recorded(self, session_id: str) -> None:
+        await self._until(self.root.when_recorded, session_id)
+
+    async def _until(self, when: Callable[[str, Callable[[], object]], bool], session_id: str) -> None:
+        """Wait for what *when* tells of, if it is to come."""
         slot = self.jidoka_cell.system.backend.new_slot()
-        if self.root.when_recorded(session_id, lambda: None if slot.done() else slot.set_result(None)):
+        if when(session_id, lambda: None if slot.done() else slot.set_result(None)):
             await slot
 
     async def _care(self, act: Callable[[House, str, int], Coroutine[Any, Any, bool]], id: str, seen: int) -> bool:
@@ -245,16 +256,11 @@ class SessionManager(Actor):
             is_suspended = await context.call(ask.Suspend(message.is_automatic), timeout=self.house.call_timeout)
         except (ActorDead, ActorRestarted):
             # Killed meanwhile: once more, when it is up again.
-            await self._wait_until_settled(session_id)
+            await self._until(self.house.registry.when_settled, session_id)
             return await self._suspend(message)
         if is_suspended:
             await self._take_down(session_id)
         return None
-
-    async def _wait_until_settled(self, session_id: str) -> None:
-        slot = self.jidoka_cell.system.backend.new_slot()
-        if self.house.registry.when_settled(session_id, lambda: None if slot.done() else slot.set_result(None)):
-            await slot
 
     async def _terminate(self, message: ask.TerminateSession) -> None:
         session_id, store = message.session_id, self.house.store

@@ -70,10 +70,11 @@ class SessionsRoot(DynamicSupervisor):
         super().on_child_up(child)
 
     def remove(self, child: Child) -> None:
-        """A session is gone."""
+        """A session is gone. Whoever waits for it to come back looks again."""
         super().remove(child)
         self.house.registry.remove(child.id)
         self.house.agents.forget(child.id)
+        child.settle()
 
     def when_recorded(self, session_id: str, then: Callable[[], object]) -> bool:
         """Whether *session_id* has just failed: then *then* is called when that is written down."""

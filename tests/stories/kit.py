@@ -165,6 +165,12 @@ class HeldStore(MemoryStore):
         await super().purge(session_id)
         await self._wait(session_id, "purge", "after")
 
+    async def heads(self, **filters: Any) -> list[tuple[int, Head]]:
+        """Of no session in particular."""
+        found = await super().heads(**filters)
+        await self._wait("", "heads", "after")
+        return found
+
 
 class Hold:
     """`reached` is set when the call has come so far; `released` lets it go on."""

@@ -170,6 +170,33 @@ async def test_a_suspension_during_which_the_manager_dies_is_finished_or_undone(
         assert (await session.info()).status == expected.get(use, SessionStatus.ACTIVE)
 
 
+@pytest.mark.parametrize("call", ["claim", "append"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_session_that_is_coming_up_while_the_manager_dies_comes_up_once(call: str, when: str) -> None:
+    store = HeldStore()
+    async with a_client(store) as client:
+        session = await client.create_session()
+        await session.suspend()
+        hold = store.hold(session.id, call, when=when)
+        outcomes: list[Any] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def ask() -> None:
+                outcomes.extend(await all_of([session.get_history]))
+
+            tasks.start_soon(ask)
+            await hold.reached.wait()
+            await kill_manager(client)
+            await anyio.wait_all_tasks_blocked()
+            hold.released.set()
+
+        assert outcomes == [[]]
+        head = await store.head(session.id)
+        assert head is not None
+        assert head.epoch == 2
+        assert (await types_of(client, session)).count("session_resumed") == 1
+
+
 async def test_a_suspension_that_nobody_waits_for_any_more_frees_the_memory() -> None:
     store = HeldStore()
     async with a_client(store) as client:

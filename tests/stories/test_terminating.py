@@ -3,12 +3,14 @@
 import random
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from jidoka.actors.errors import ActorDead
+from jidoka.adapters.memory import MemoryStore
 from jidoka.client import Client
 from jidoka.core.errors import (
     JidokaError,
@@ -25,6 +27,7 @@ from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
 from tests.stories.kit import HeldStore, a_client, all_of, moves, rest, said, types_of
+from tests.stories.stores import PoisonStore
 
 WORDS = ["session_status", "session_status", "session_terminated"]
 
@@ -267,6 +270,27 @@ async def test_a_termination_whose_caller_is_gone_is_finished_by_the_next_manage
         assert (await client.house.store.read(session.id))[-1].data == {"reason": "enough"}
 
 
+async def test_a_termination_that_is_finished_late_does_not_end_who_has_the_id_by_then() -> None:
+    store = HeldStore()
+    async with a_client(store) as client:
+        session = await client.create_session(session_id="used_twice")
+        begun = store.hold(session.id, "claim")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.terminate)
+            await begun.reached.wait()
+            # The next manager has found it, and cannot say so yet.
+            found = store.hold("", "heads", when="after")
+            await kill_manager(client)
+            begun.released.set()
+            await found.reached.wait()
+            await session.terminate(purge=True)
+            await client.create_session(session_id="used_twice")
+            found.released.set()
+            await anyio.wait_all_tasks_blocked()
+
+        assert (await session.info()).status is SessionStatus.ACTIVE
+
+
 async def test_a_caller_that_goes_away_does_not_stop_a_termination() -> None:
     store = HeldStore()
     async with a_client(store) as client:
@@ -281,6 +305,30 @@ async def test_a_caller_that_goes_away_does_not_stop_a_termination() -> None:
         await anyio.wait_all_tasks_blocked()
 
         await ends_once(client, session)
+
+
+@pytest.mark.parametrize(("purge", "expected"), [(False, SessionTerminated), (True, SessionNotFound)])
+async def test_whoever_waits_for_a_session_to_come_back_hears_that_it_has_ended(
+    purge: bool, expected: type[Exception]
+) -> None:
+    store = PoisonStore(MemoryStore())
+    async with a_client(store) as client:
+        session = await client.create_session(config={"max_restarts": 100})
+        # Killed, and it does not come up again.
+        store.poisonous.add("child_restarted")
+        await kill_supervisor(session)
+        outcomes: list[Any] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def ask() -> None:
+                outcomes.extend(await all_of([session.get_history]))
+
+            tasks.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            assert outcomes == []
+            await session.terminate(purge=purge)
+
+        assert [type(outcome) for outcome in outcomes] == [expected]
 
 
 # --- what is freed ----------------------------------------------------------------------------------------------------
