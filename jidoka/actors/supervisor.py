@@ -254,7 +254,8 @@ class Supervisor(Restarting, Operations, Actor):
         for child in list(self.children.values()):
             child.returning = False
             self._forget_timer(child)
-            if child.is_waiting:
+            if not child.is_alive:
+                # Also one whose turn has not come: it may have been found, and called.
                 self._bury(child, SHUTDOWN)
         for child in alive:
             if then is not None:

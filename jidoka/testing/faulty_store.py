@@ -65,6 +65,7 @@ class FaultyStore:
         self.stopped = anyio.Event()
         self.last: Call | None = None
         self._world = world
+        self._under_way = 0
 
     def __repr__(self) -> str:
         return f"<FaultyStore: {self.writes} writes{', stopped' if self.is_stopped else ''}, {self.store!r}>"
@@ -73,6 +74,11 @@ class FaultyStore:
     def is_stopped(self) -> bool:
         """Whether a `stop` has struck."""
         return self.stopped.is_set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the store is doing something that somebody waits for: see `VirtualWorld.is_busy`."""
+        return self._under_way > 0
 
     @property
     def never_waits(self) -> bool:
@@ -163,9 +169,11 @@ class FaultyStore:
         fault = self.plan(call) if self.plan is not None else None
         if fault is not None and fault.when == "before":
             await self._strike(fault, call, work)
+        self._under_way += 1
         try:
             answer = await work()
         finally:
+            self._under_way -= 1
             if fault is not None and fault.when == "after":
                 await self._strike(fault, call, work)
         # Dead meanwhile, by another call: what has taken effect is not told to anybody any more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -16,6 +16,8 @@ import anyio.lowlevel
 # So many rounds everything usually needs to come to rest; whoever needs more is waited for.
 _ROUNDS = 10
 _START = datetime(2030, 1, 1, tzinfo=UTC)
+# Real seconds between looks at what is under way outside.
+_SOON = 0.0005
 
 
 class _Sleeper:
@@ -37,6 +39,9 @@ class VirtualWorld:
 
     `await world.advance(300)` lets five minutes pass: whoever sleeps wakes at its own time, in order, and
     what that sets off has come to rest before the next one wakes. It works on asyncio and on trio.
+
+    What other threads do for the loop takes real time. `is_busy` may be set to a function that says whether any of it
+    is under way: then no time passes meanwhile.
     """
 
     def __init__(self, seed: int = 0, *, start: datetime = _START) -> None:
@@ -48,6 +53,7 @@ class VirtualWorld:
         self._numbers = count()
         self._gone = 0
         self._advancing = False
+        self.is_busy: Callable[[], bool] | None = None
 
     def __repr__(self) -> str:
         return f"<VirtualWorld seed={self.seed}: {self._elapsed:g} s passed, {self.sleeping} sleeping>"
@@ -100,6 +106,14 @@ class VirtualWorld:
 
     async def settle(self) -> None:
         """Wait until everybody waits: for a time that has not come, or for the caller."""
+        await self._come_to_rest()
+        while self.is_busy is not None and self.is_busy():
+            await anyio.sleep(_SOON)
+            if not self.is_busy():
+                await self._come_to_rest()
+
+    @staticmethod
+    async def _come_to_rest() -> None:
         for _ in range(_ROUNDS):
             await anyio.lowlevel.checkpoint()
         await anyio.wait_all_tasks_blocked()

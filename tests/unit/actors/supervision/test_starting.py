@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jidoka.actors.errors import ChildStartError, InvalidChildSpec, WouldDeadlock
+from jidoka.actors.errors import ActorDead, ChildStartError, InvalidChildSpec, WouldDeadlock
 from jidoka.actors.exits import Ignore, Stop
 from jidoka.actors.supervisor import Supervisor
 from tests.unit.actors.supervision.stage import (
@@ -290,3 +290,29 @@ async def test_a_supervisor_that_is_killed_while_it_comes_up_takes_its_children_
     assert isinstance(asked.error, ChildStartError)
     assert stage.log == ["start a", "begin b"]
     assert stage.system.cells == 1
+
+
+async def sleep_and_fail(probe: Probe) -> None:
+    await probe.stage.sleep(10)
+    raise Boom("too late")
+
+
+@pytest.mark.parametrize("way", ["kill", "terminate", "fail"])
+async def test_whoever_calls_a_child_whose_turn_never_comes_is_answered(way: str, stage: Stage) -> None:
+    tree = await stage.supervise()
+    inner = sup("inner", kid("a", starts=[sleep_and_fail if way == "fail" else FOREVER]), kid("b"))
+    beginning = stage.begin(tree.start_child, stage.spec(inner))
+    await settle()
+    last = await stage.find("inner.b")
+    asked = stage.begin(last.call, "anybody?", None)
+    await settle()
+    assert not asked.is_done
+
+    if way == "kill":
+        (await tree.child("inner")).kill()
+    elif way == "terminate":
+        stage.begin(tree.terminate_child, "inner")
+    await stage.world.advance(20)
+
+    assert isinstance(beginning.error, ChildStartError)
+    assert isinstance(asked.error, ActorDead)
