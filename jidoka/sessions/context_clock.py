@@ -35,6 +35,8 @@ class Clock:
     _touched: float
     # The `_touched` that was warned of: once per idle period.
     _warned: float | None = None
+    # The `_touched` after which it was to go idle: the journal may say so only later.
+    _resting: float | None = None
     _timer: Timer | None
 
     if TYPE_CHECKING:
@@ -75,20 +77,20 @@ class Clock:
         self._act(rest_after(self.quiet, config, is_idle=self._is_idle, is_warned=self._is_warned))
 
     def _act(self, due: Rest) -> None:
-        config, is_idle = self.setup.config, self._is_idle
+        config = self.setup.config
         match due:
             case Rest.SUSPEND:
                 self._watch(config.idle_after)
                 self.setup.ask_to_suspend()
                 return
             case Rest.GO_IDLE:
+                self._resting = self._touched
                 self.actor_ref.tell(GoIdle())
-                is_idle = True
             case Rest.WARN:
                 self._warn()
             case Rest.NOTHING:
                 pass
-        self._watch(next_look(self.quiet, config, is_idle=is_idle, is_warned=self._is_warned))
+        self._watch(next_look(self.quiet, config, is_idle=self._is_idle, is_warned=self._is_warned))
 
     def _warn(self) -> None:
         self._warned = self._touched
@@ -104,7 +106,7 @@ class Clock:
 
     @property
     def _is_idle(self) -> bool:
-        return self.state.status is SessionStatus.IDLE
+        return self.state.status is SessionStatus.IDLE or self._resting == self._touched
 
     @property
     def _is_warned(self) -> bool:

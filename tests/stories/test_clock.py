@@ -13,7 +13,7 @@ from jidoka.testing.events import listening_to
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
-from tests.stories.kit import PATIENCE, a_client, all_of, moves, said, types_of
+from tests.stories.kit import PATIENCE, HeldStore, a_client, all_of, moves, said, types_of
 
 ACTIVE, IDLE, SUSPENDED = SessionStatus.ACTIVE, SessionStatus.IDLE, SessionStatus.SUSPENDED
 
@@ -283,3 +283,19 @@ async def test_a_session_that_waits_for_a_person_does_not_warn(client: Client, w
     await session.halt(reason="look")
 
     assert await warnings(client, session, world, 10_000) == []
+
+
+async def test_time_passes_though_the_store_takes_longer_than_a_session_takes_to_rest(world: VirtualWorld) -> None:
+    store = HeldStore()
+    async with a_client(store, world=world) as client:
+        session = await client.create_session()
+        hold = store.hold(session.id)
+        await world.advance(301)
+        assert hold.reached.is_set()
+
+        with anyio.fail_after(PATIENCE):
+            await world.advance(1501)
+        hold.released.set()
+        await world.advance(300)
+
+        assert await moves(client, session) == ["active", "idle", "suspended"]
