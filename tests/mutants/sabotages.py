@@ -43,6 +43,7 @@ ACP = "tests/unit/core/test_acp.py"
 TOOL_TURNS = f"{STORIES}/test_tool_turns.py"
 RULES_IN_TURNS = f"{STORIES}/test_rules_in_turns.py"
 WAITING = f"{STORIES}/test_waiting_prompts.py"
+CRASH_POINTS = (
 
 
 class Sabotage(NamedTuple):
@@ -948,5 +949,40 @@ SABOTAGES = (
         "                    ref.tell(ask.CancelTurn(feed))",
         "                    pass",
         (f"{WAITING}::test_a_stream_that_was_left_before_it_was_let_in_does_not_go_on",),
+    ),
+    Sabotage(
+        "bring a session up beside itself",
+        "jidoka/sessions/manager.py",
+        "            await self._until(self.root.when_started, session_id)",
+        "            pass",
+        (f"{STORIES}/test_manager_killed.py::test_a_session_that_is_coming_up_while_the_manager_dies_comes_up_once",),
+    ),
+    Sabotage(
+        "leave those waiting who wait for a session that is taken down",
+        "jidoka/sessions/root.py",
+        "        child.settle()",
+        "        pass",
+        (f"{STORIES}/test_terminating.py::test_whoever_waits_for_a_session_to_come_back_hears_that_it_has_ended",),
+    ),
+    Sabotage(
+        "end whoever has the id by now",
+        "jidoka/sessions/manager.py",
+        "if head is None or head.status is not SessionStatus.TERMINATING or",
+        "if head is None or",
+        (f"{STORIES}/test_terminating.py",),
+    ),
+    Sabotage(
+        "keep the mail of a child whose turn never comes",
+        "jidoka/actors/supervisor.py",
+        "            if not child.is_alive:\n                # Also",
+        "            if child.is_waiting:\n                # Also",
+        (f"{SUPERVISION}/test_starting.py::test_whoever_calls_a_child_whose_turn_never_comes_is_answered",),
+    ),
+    Sabotage(
+        "say again and again that a session goes idle",
+        "jidoka/sessions/context_clock.py",
+        "                self._resting = self._touched",
+        "                pass",
+        (f"{STORIES}/test_clock.py",),
     ),
 )

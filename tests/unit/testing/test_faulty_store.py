@@ -13,6 +13,7 @@ from jidoka.testing.contracts import StoreContract
 from jidoka.testing.entries import A, B, birth, message_entry, seqs
 from jidoka.testing.faulty_store import Call, Fault, FaultyStore
 from jidoka.testing.world import VirtualWorld
+from tests.stories.kit import HeldStore
 
 
 def at(number: int, fault: Fault) -> Callable[[Call], Fault | None]:
@@ -153,3 +154,15 @@ async def test_faults_stop_when_the_plan_is_taken_away() -> None:
 
     assert await store.claim(A) is None
     assert repr(store) == "<FaultyStore: 2 writes, <MemoryStore: 0 sessions>>"
+
+
+async def test_a_store_is_busy_while_somebody_waits_for_what_it_does() -> None:
+    store = FaultyStore(HeldStore())
+    hold = store.store.hold(A)  # pyright: ignore
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: store.append(A, birth(), expected_seq=0))
+        await hold.reached.wait()
+        assert store.is_busy
+        hold.released.set()
+
+    assert not store.is_busy

@@ -1,9 +1,11 @@
 """A virtual world: time passes when the test says so, and chance repeats."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from anyio.abc import TaskStatus
 
@@ -244,3 +246,23 @@ async def test_the_wall_clock_goes_with_the_time_and_may_jump() -> None:
 
 def test_it_shows_itself() -> None:
     assert repr(VirtualWorld(3)) == "<VirtualWorld seed=3: 0 s passed, 0 sleeping>"
+
+
+async def test_no_time_passes_while_a_thread_is_at_work() -> None:
+    world = VirtualWorld()
+    at_work: list[str] = []
+    log: list[tuple[str, float]] = []
+
+    async def work() -> None:
+        await world.sleep_until(1.0)
+        at_work.append("thread")
+        await anyio.to_thread.run_sync(time.sleep, 0.01)
+        at_work.clear()
+        log.append(("worked", world.monotonic()))
+
+    world.is_busy = lambda: bool(at_work)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        await world.advance(3600)
+
+    assert log == [("worked", 1.0)]
