@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import anyio
+
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.core.errors import SessionNotFound
 from jidoka.sessions import requests as ask
@@ -115,18 +117,29 @@ class Door:
                 letter_id = await self._bury(session_id, request, crash)
                 self.house.crashes.forget(session_id, key)
                 raise put_aside(crash, letter_id)
-            left = deadline - clock()
-            if left <= 0:
-                raise CallTimeout(f"session {session_id} did not answer in {self.house.call_timeout} s")
-            with self._one_more_waits(session_id):
+            with self._in_time(session_id, deadline), self._one_more_waits(session_id):
                 ref = await self.ref(session_id, "context_manager")
+            left = max(0.0, deadline - clock())
             try:
                 return await (ref.call_first(request, left) if is_urgent else ref.call(request, timeout=left))
             except Exception as error:
                 crash = blame(error)
                 # Whatever is being done to the session, this waits until it is done.
-                with self._one_more_waits(session_id):
+                with self._in_time(session_id, deadline), self._one_more_waits(session_id):
                     await self.manager(ask.Activate(session_id))
+
+    @contextmanager
+    def _in_time(self, session_id: str, deadline: float) -> Generator[None]:
+        """Raises CallTimeout at *deadline*."""
+        scope, timers = anyio.CancelScope(), self.house.system.timers
+        timer = timers.after(deadline - timers.clock(), lambda _: scope.cancel())
+        try:
+            with scope:
+                yield
+        finally:
+            timers.cancel(timer)
+        if scope.cancelled_caught or deadline <= timers.clock():
+            raise CallTimeout(f"session {session_id} did not answer in {self.house.call_timeout} s")
 
     @contextmanager
     def _one_more_waits(self, session_id: str) -> Generator[None]:

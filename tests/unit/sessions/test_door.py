@@ -8,6 +8,7 @@ import pytest
 from jidoka.actors.errors import CallTimeout
 from jidoka.client import Client
 from jidoka.core.errors import InvalidMessage, SessionNotFound
+from jidoka.core.settings import Settings
 from jidoka.sessions import requests as ask
 from jidoka.sessions.registry import Registry
 from jidoka.testing.faults import kill_supervisor
@@ -104,4 +105,33 @@ async def test_a_read_that_has_to_wait_for_a_restart_that_hangs_times_out() -> N
             await world.advance(30)
             assert outcomes == ["timeout"]
             hold.released.set()
+        assert await session.get_history() == []
+
+
+@pytest.mark.parametrize("way", ["suspended", "restarting"])
+async def test_a_session_that_does_not_come_up_does_not_hold_up_its_callers(way: str) -> None:
+    store, world = HeldStore(), VirtualWorld()
+    async with Client(store, world=world, settings=Settings(call_timeout=2.0)) as client:
+        session = await client.create_session()
+        hold = store.hold(session.id, "claim")
+        if way == "suspended":
+            await session.suspend()
+        else:
+            await kill_supervisor(session)
+        refusals: list[CallTimeout] = []
+
+        async def ask() -> None:
+            with pytest.raises(CallTimeout) as caught:
+                await session.get_history()
+            refusals.append(caught.value)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await hold.reached.wait()
+            await world.advance(1.9)
+            assert refusals == []
+            await world.advance(0.1)
+            assert len(refusals) == 1
+
+        hold.released.set()
         assert await session.get_history() == []
