@@ -87,20 +87,20 @@ class SessionManager(Actor):
             found = await self.house.store.heads(status=SessionStatus.TERMINATING, after=after, limit=100)
             for arrival, head in found:
                 after = arrival
-                self._in_lane(head.session_id, None, lambda head=head: self._finish_termination(head))
+                self._in_lane(head.session_id, None, lambda id=head.session_id: self._finish_termination(id))
             if not found:
                 return
 
-    async def _finish_termination(self, found: Head) -> None:
-        head = await self.house.store.head(found.session_id)
-        if head is None or head.status is not SessionStatus.TERMINATING or head.arrival != found.arrival:
+    async def _finish_termination(self, session_id: str) -> None:
+        head = await self.house.store.head(session_id)
+        if head is None or head.status is not SessionStatus.TERMINATING:
             # Finished since it was found, and its id may be somebody else's by now.
             return
         # The last word of its journal is that it is terminating, and why.
-        entries = await self.house.store.read(head.session_id, after=head.seq - 1, limit=1)
+        entries = await self.house.store.read(session_id, after=head.seq - 1, limit=1)
         reason = str(entries[-1].data.get("reason", "requested")) if entries else "requested"
         purge = bool(entries and entries[-1].data.get("purge"))
-        await self._terminate(ask.TerminateSession(head.session_id, reason, purge))
+        await self._terminate(ask.TerminateSession(session_id, reason, purge))
 
     def _answer_the_rest(self, reason: ExitReason) -> None:
         slots = [slot for lane in self._lanes.values() for slot, _ in lane]

@@ -967,8 +967,8 @@ SABOTAGES = (
     Sabotage(
         "end whoever has the id by now",
         "jidoka/sessions/manager.py",
-        "if head is None or head.status is not SessionStatus.TERMINATING or",
-        "if head is None or",
+        "if head is None or head.status is not SessionStatus.TERMINATING:",
+        "if head is None:",
         (f"{STORIES}/test_terminating.py",),
     ),
     Sabotage(
