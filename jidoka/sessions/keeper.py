@@ -39,6 +39,19 @@ async def write_last_words(house: House, session_id: str, *, error: str | None =
             return
 
 
+async def purge(house: House, session_id: str, *, reason: str) -> None:
+    """Delete a session's journal. That it has ended is told, and written nowhere any more."""
+    head = await house.store.head(session_id) if house.hub.count else None
+    await house.store.purge(session_id)
+    if head is not None and head.status is not SessionStatus.TERMINATED:
+        drafts = _termination(head.status, reason)
+        if head.turn is not None:
+            drafts = [_over(head.turn), *drafts]
+        house.hub.publish(session_id, _entries(house, head, drafts))
+    house.hub.end(session_id)
+    house.files.clear_session(session_id)
+
+
 async def tell_the_end(house: House, head: Head) -> None:
     """Tell of a termination that was committed by somebody who could not tell it. Those who have heard are gone."""
     if house.hub.is_followed(head.session_id):
@@ -89,16 +102,22 @@ async def _terminate(house: House, head: Head, reason: str) -> None:
 
 async def _write(house: House, head: Head, drafts: list[Draft]) -> None:
     """Commit *drafts* after *head*, which was just claimed, and tell them. An open turn is closed first."""
+    session_id = head.session_id
     if head.turn is not None:
-        over = (EventType.TURN_FAILED, {"turn_id": head.turn, "error": "interrupted"})
-        drafts = [*interrupted_results(await _readable(house, head.session_id)), over, *drafts]
-    now, session_id = house.world.now(), head.session_id
-    entries = [
-        Entry(number, type, now, data, None, head.epoch) for number, (type, data) in enumerate(drafts, head.seq + 1)
-    ]
+        drafts = [*interrupted_results(await _readable(house, session_id)), _over(head.turn), *drafts]
+    entries = _entries(house, head, drafts)
     await house.store.append(session_id, entries, expected_seq=head.seq)
     house.hub.publish(session_id, entries)
     house.files.clear_session(session_id)
+
+
+def _entries(house: House, head: Head, drafts: list[Draft]) -> list[Entry]:
+    now = house.world.now()
+    return [Entry(seq, type, now, data, None, head.epoch) for seq, (type, data) in enumerate(drafts, head.seq + 1)]
+
+
+def _over(turn_id: str) -> Draft:
+    return EventType.TURN_FAILED, {"turn_id": turn_id, "error": "interrupted"}
 
 
 async def _readable(house: House, session_id: str) -> list[Entry]:

@@ -28,7 +28,7 @@ from jidoka.core.errors import (
 from jidoka.core.lifecycle import LIVE
 from jidoka.core.status import SessionStatus
 from jidoka.sessions import requests as ask
-from jidoka.sessions.keeper import retire, suspend_stale, tell_the_end, write_last_words
+from jidoka.sessions.keeper import purge, retire, suspend_stale, tell_the_end, write_last_words
 from jidoka.sessions.setup import SessionSetup
 
 if TYPE_CHECKING:
@@ -267,15 +267,18 @@ class SessionManager(Actor):
         await self._wait_until_recorded(session_id)
         head = await store.head(session_id)
         if head is None:
+            # Whoever had purged it may not have come to saying so.
+            self.house.hub.end(session_id)
             raise SessionNotFound(session_id)
-        if head.status is not SessionStatus.TERMINATED:
+        if head.status is SessionStatus.TERMINATED:
+            await tell_the_end(self.house, head)
+        else:
             await self._say_that_it_ends(message)
             await self._take_down(session_id)
-            await write_last_words(self.house, session_id, reason=message.reason)
-        else:
-            await tell_the_end(self.house, head)
+            if not message.purge:
+                await write_last_words(self.house, session_id, reason=message.reason)
         if message.purge:
-            await store.purge(session_id)
+            await purge(self.house, session_id, reason=message.reason)
 
     async def _say_that_it_ends(self, message: ask.TerminateSession) -> None:
         context = self.house.registry.child(message.session_id, "context_manager")

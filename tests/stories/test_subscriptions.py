@@ -9,14 +9,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from jidoka.adapters.memory import MemoryStore
 from jidoka.client import Client
 from jidoka.core.errors import SessionNotFound
-from jidoka.core.events import EventType
+from jidoka.core.events import GLOBAL_TYPES, EventType
 from jidoka.session import Session
 from jidoka.testing.events import listening_to
 from jidoka.testing.faults import kill_child, kill_manager, kill_supervisor
 from jidoka.testing.world import VirtualWorld
-from tests.stories.kit import all_of, journal, rest, take, types_of, waiting_now
+from tests.stories.kit import Shared, a_client, all_of, journal, rest, take, types_of, waiting_now
 
 
 async def test_one_subscription_hears_everything_of_a_session_in_one_order(client: Client) -> None:
@@ -271,6 +272,42 @@ async def test_a_subscription_of_a_purged_session_ends(client: Client) -> None:
 
         assert [event.type for event in await rest(live)][-1] == "session_terminated"
         await rest(replay)
+
+
+@pytest.mark.parametrize("is_asleep", [False, True])
+async def test_a_purge_is_told_when_it_has_happened(client: Client, is_asleep: bool) -> None:
+    session = await client.create_session()
+    if is_asleep:
+        await session.suspend()
+    async with session.subscribe() as own, client.subscribe_to_all_sessions() as all_sessions:
+        await session.terminate(purge=True, reason="enough")
+
+        heard = await rest(own)
+        told = await waiting_now(all_sessions)
+
+    said = [(event.type, event.data.get("status", event.data.get("reason"))) for event in heard]
+    assert said == [
+        ("session_status", "terminating"),
+        ("session_status", "terminated"),
+        ("session_terminated", "enough"),
+    ]
+    first = heard[0].seq
+    assert first is not None
+    assert [event.seq for event in heard] == [first, first + 1, first + 2]
+    assert [event.type for event in told] == [event.type for event in heard if event.type in GLOBAL_TYPES]
+
+
+async def test_whoever_listens_to_what_was_purged_without_a_word_is_told_at_last() -> None:
+    store = Shared(MemoryStore())
+    async with a_client(store) as client:
+        session = await client.create_session()
+        await session.suspend()
+        async with session.subscribe() as events:
+            await store.store.purge(session.id)
+            with pytest.raises(SessionNotFound):
+                await session.terminate()
+
+            assert await rest(events) == []
 
 
 async def test_a_subscription_ends_with_its_client(world: VirtualWorld) -> None:

@@ -209,10 +209,8 @@ async def test_a_session_that_fails_while_it_is_terminated_ends_once(client: Cli
 # --- a manager that dies in the middle --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("call", "when"), [("append", "before"), ("append", "after"), ("claim", "before"), ("claim", "after")]
-)
-@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("call", "purge"), [("append", False), ("claim", False), ("append", True), ("purge", True)])
 async def test_a_termination_that_the_manager_had_begun_is_finished(call: str, when: str, purge: bool) -> None:
     store = HeldStore()
     async with a_client(store) as client:
