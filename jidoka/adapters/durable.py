@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from jidoka.core.chains import Unseal
 from jidoka.core.coding import broken, hashed, micros
 from jidoka.core.entries import Entry
 from jidoka.core.headrows import Row, head_of
 from jidoka.core.heads import Head
 from jidoka.core.merge import has_members
 from jidoka.core.status import SessionStatus
-from jidoka.ports.sealing import Keyring, Seal
+from jidoka.ports.sealing import Keyring, Open, Seal
 from jidoka.ports.store import Statuses
 
 # --- what a writer is asked to do -----------------------------------------------------------------
@@ -54,6 +55,11 @@ class Found(NamedTuple):
     last_sum: int
     profile_sum: int
     seal: Seal
+
+    @property
+    def unseal(self) -> Unseal | None:
+        """What makes its entries readable; None where they are."""
+        return None if isinstance(self.seal, Open) else self.seal.unseal
 
 
 def found_in(columns: Sequence[Any], keyring: Keyring) -> Found:

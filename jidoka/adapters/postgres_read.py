@@ -103,7 +103,7 @@ def _checked(found: Found, kept: list[tuple[int, int, bytes]], after: int, limit
         sum_before=sum_before,
         last=last,
         last_sum=found.last_sum if last == head.seq else None,
-        unseal=found.seal.unseal,
+        unseal=found.unseal,
     )
 
 

@@ -102,7 +102,7 @@ def checked(connection: file.Connection, found: Found, after: int, limit: int | 
         sum_before=_sum_of(connection, found, after),
         last=last,
         last_sum=found.last_sum if last == head.seq else None,
-        unseal=found.seal.unseal,
+        unseal=found.unseal,
     )
 
 

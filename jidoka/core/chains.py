@@ -18,12 +18,12 @@ def checked(
     sum_before: int,
     last: int,
     last_sum: int | None,
-    unseal: Unseal,
+    unseal: Unseal | None,
 ) -> list[Entry]:
     """The entries after *after* up to *last*, from rows of (seq, sum, body). Raises CorruptRecord.
 
     *sum_before* is the checksum of the entry before them, with which the chain goes on. *last_sum* is what the head has
-    been told of the one at its end, where that is *last*.
+    been told of the one at its end, where that is *last*. Without *unseal* the bodies are plain.
     """
     seq, sum = after, sum_before
     entries: list[Entry] = []
@@ -34,7 +34,7 @@ def checked(
         sum = next_sum(body, sum)
         if sum != kept_sum:
             raise broken(session_id, seq, seq, "its checksum is wrong")
-        entries.append(decode(session_id, seq, unseal(str(seq), body)))
+        entries.append(decode(session_id, seq, body if unseal is None else unseal(str(seq), body)))
     if seq != last:
         raise broken(session_id, seq + 1, last, "missing")
     if last_sum is not None and sum != last_sum:

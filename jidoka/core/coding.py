@@ -8,7 +8,7 @@ checksum, which the head keeps, says whether the end is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from struct import Struct
@@ -21,6 +21,7 @@ from pydantic_core import from_json, to_json
 from jidoka.core.entries import Entry
 from jidoka.core.errors import CorruptRecord
 from jidoka.core.events import EventType
+from jidoka.core.frozen import EMPTY
 
 # The numbers under which types are stored: only ever added to, at the end. What is not here is stored by its name.
 _TYPES: Final[tuple[EventType, ...]] = (
@@ -48,7 +49,8 @@ _TYPES: Final[tuple[EventType, ...]] = (
     EventType.CHILD_RESTARTED,
 )
 _CODES: Final = {str(type): code for code, type in enumerate(_TYPES, start=1)}
-_ADDED: Final = _CODES["conversation_added"]
+_ADDED_TYPE: Final = _TYPES[_CODES["conversation_added"] - 1]
+_ADDED: Final = _CODES[_ADDED_TYPE]
 _ROLES: Final = ("user", "assistant", "system", "tool")
 _ROLE_CODES: Final = {role: bytes((code,)) for code, role in enumerate(_ROLES)}
 
@@ -59,8 +61,14 @@ _KEY, _COUNTED, _CORRELATION, _CAUSATION, _MESSAGE = 1, 2, 4, 8, 16
 _START = Struct("<BBqB")
 _LONG, _EPOCH = 0xFF, Struct("<I")
 _LENGTH = Struct("<H")
+# The checksum in front of what is kept of an entry.
+_SUM = Struct(">I")
 # A key that a client has counted: its prefix, and the number.
 _COUNTER = Struct("<6sI")
+# What most entries are, besides their keys: a message as `_plain_message` writes it. They are read a little quicker.
+_PLAIN: Final = _VERSION | _MESSAGE
+_unpack_start, _unpack_sum = _START.unpack_from, _SUM.unpack_from
+_new = cast("Callable[[type[Entry], tuple[Any, ...]], Entry]", tuple.__new__)
 
 _MESSAGE_ID = "message_"
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,12 +97,12 @@ def next_sum(body: bytes, previous: int) -> int:
 
 def with_sum(body: bytes, sum: int) -> bytes:
     """An entry's bytes as they are kept: behind their checksum."""
-    return sum.to_bytes(4, "big") + body
+    return _SUM.pack(sum) + body
 
 
 def kept_sum(kept: bytes) -> int:
     """The checksum in front of what is kept of an entry."""
-    return int.from_bytes(kept[:4], "big")
+    return _unpack_sum(kept)[0]
 
 
 def encode(entry: Entry) -> bytes:
@@ -168,7 +176,14 @@ def decode(session_id: str, seq: int, body: bytes) -> Entry:
 
 
 def _decode(seq: int, body: bytes) -> Entry:
-    flags, code, at, epoch = cast("tuple[int, int, int, int]", _START.unpack_from(body))
+    flags, code, at, epoch = cast("tuple[int, int, int, int]", _unpack_start(body))
+    # Exact: a float of that size counts in quarters of a microsecond.
+    when = datetime.fromtimestamp(at / 1e6, UTC)
+    if code == _ADDED and flags & ~_COUNTED == _PLAIN and epoch != _LONG:
+        key, place = None, _START.size
+        if flags != _PLAIN:
+            key, place = _counted_key(body, place), place + _COUNTER.size
+        return _new(Entry, (seq, _ADDED_TYPE, when, _message_at(body, place), key, epoch, None, None))
     if flags & _VERSIONS != _VERSION:
         raise ValueError(f"version {flags >> 5} of the format")
     place, key, correlation, causation = _START.size, None, None, None
@@ -187,8 +202,7 @@ def _decode(seq: int, body: bytes) -> Entry:
     if flags & _CAUSATION:
         causation, place = _text_at(body, place)
     data = _message_at(body, place) if flags & _MESSAGE else from_json(body[place:])
-    # Exact: a float of that size counts in quarters of a microsecond.
-    return Entry(seq, name, datetime.fromtimestamp(at / 1e6, UTC), data, key, epoch, correlation, causation)
+    return Entry(seq, name, when, data, key, epoch, correlation, causation)
 
 
 def _message_at(body: bytes, place: int) -> dict[str, Any]:
@@ -197,7 +211,7 @@ def _message_at(body: bytes, place: int) -> dict[str, Any]:
         "id": _MESSAGE_ID + body[place:end].hex(),
         "role": _ROLES[body[end]],
         "content": body[end + 1 :].decode(),
-        "metadata": {},
+        "metadata": EMPTY,
     }
 
 
