@@ -92,7 +92,6 @@ class Session:
         checks.session_id(self.id)
         await self._door.manager(ask.Activate(self.id, resume=True))
         await self._context(ask.Wake())
-        await self._go_on(ask.GoOn(approved=True))
         return await self.info()
 
     async def fork(self, *, at: int | None = None, metadata: dict[str, Any] | None = None) -> Session:
@@ -190,7 +189,6 @@ class Session:
         """Answer a turn that is `waiting_input`. Raises InvalidTransition when none is."""
         checks.content(text, field="text")
         await self._context(ask.TakeInput(text, self._door.new_key()))
-        await self._go_on(ask.GoOn(approved=True, text=text))
 
     async def halt(self, *, reason: str) -> SessionInfo:
         """Stop the line: the turn takes no effect before somebody has decided."""
@@ -208,12 +206,8 @@ class Session:
         checks.decision(decision)
         if note is not None:
             checks.text(note, field="note")
-        goes_on = await self._context(ask.Decide(decision, note, checks.owner(by), self._door.new_key()))
-        await self._go_on(ask.GoOn(approved=decision == "approve", cancels=not goes_on, text=note))
+        await self._context(ask.Decide(decision, note, checks.owner(by), self._door.new_key()))
         return await self.info()
-
-    async def _go_on(self, decision: ask.GoOn) -> None:
-        (await self._door.ref(self.id, "orchestrator")).tell(decision)
 
     # --- files and the working context -------------------------------------------------------------------------
 

@@ -74,6 +74,15 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person has said last, and where it stands in the journal."""
+
+    seq: int
+    is_approved: bool
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTurn:
     """What a turn has done so far."""
 
@@ -92,6 +101,7 @@ class OpenTurn:
     """The calls that a person has refused, and what they said."""
     forgiven: int = 0
     approved_budgets: frozenset[str] = frozenset()
+    decided: Decided | None = None
     is_called_off: bool = False
     """A person has rejected it: whoever runs it ends it, and nobody goes on with it."""
 
@@ -189,15 +199,18 @@ class OpenTurn:
         id = wanted or f"call_{len(self.calls) + 1}"
         return id if id not in known else f"{id}-{len(self.calls) + 1}"
 
-    def key_of(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
-        """The idempotency key of the next call of this kind, and whether one with it may have had its effect."""
+    def key_of(self, session_id: str, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """The idempotency key of the next call of this kind, and whether one with it may have had its effect.
+
+        It is the session's own: a turn's id is made of what a caller chose, and two may have chosen alike.
+        """
         what = (name, canonical(arguments))
         done, is_open = 0, False
         for call in self.calls:
             if (call.name, canonical(call.arguments)) == what:
                 is_open = call.outcome in {None, "interrupted"}
                 done += not is_open
-        digest = sha256("\0".join((self.id, *what)).encode()).hexdigest()[:32]
+        digest = sha256("\0".join((session_id, self.id, *what)).encode()).hexdigest()[:32]
         return f"{digest}-{done + 1}", is_open
 
     def unanswered(self) -> Iterator[dict[str, Any]]:
@@ -245,4 +258,5 @@ def turn_after(turn: OpenTurn | None, entry: Entry) -> OpenTurn | None:
         case EventType.SESSION_HALTED:
             return turn.with_halt(data)
         case _:
-            return turn.with_decision(data)
+            decided = Decided(entry.seq, data["decision"] != "reject", data.get("text", data.get("note")))
+            return replace(turn.with_decision(data), decided=decided)

@@ -157,6 +157,8 @@ class ContextManager(Recovery, Clock, Writes, TurnRecords, ToolRecords, FileReco
         for entry in entries:
             apply(entry)
         self.setup.house.hub.publish(self.setup.session_id, entries)
+        if self.state.open_turn is not None and any(entry.type == EventType.DECISION_RECORDED for entry in entries):
+            self.tell_decided()
 
     def go_idle(self, _: GoIdle) -> Any:
         """Nothing has happened for `idle_after` seconds."""

@@ -65,6 +65,7 @@ class Recovery:
         def turn_is_interrupted(self, *, may_go_on: bool) -> tuple[list[Draft], ask.Prompt | None]: ...
         def now_or_later(self, work: Coroutine[Any, Any, Any]) -> Any: ...
         def handle(self, message: Any) -> Any: ...
+        def tell_decided(self) -> None: ...
         def apply(self, entries: list[Entry]) -> None: ...
 
         async def commit(
@@ -128,6 +129,9 @@ class Recovery:
         if drafts:
             await self.commit(drafts, None, lambda _: None)
         self._is_unheard = self.setup.is_resuming = False
+        if self.restarts:
+            # It may have been committed when the incarnation before this one crashed.
+            self.tell_decided()
         if self.state.status not in LIVE:
             # Somebody else has ended it: there is nothing left to do here.
             self.setup.ask_to_suspend()

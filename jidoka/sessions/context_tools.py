@@ -80,7 +80,7 @@ class ToolRecords:
     def _info(self, turn: OpenTurn, call: Called, *, is_again: bool = False) -> CallInfo:
         if is_again:
             turn = replace(turn, calls=tuple(known for known in turn.calls if known.id != call.id))
-        key, is_repeat = turn.key_of(call.name, call.arguments)
+        key, is_repeat = turn.key_of(self.setup.session_id, call.name, call.arguments)
         return CallInfo(self.setup.session_id, turn.id, call.id, key, is_repeat)
 
     def end_call(self, message: ask.EndCall) -> Any:
@@ -102,9 +102,9 @@ class ToolRecords:
         """The model asks: the line stops until somebody has said something."""
         turn, question = self._open_turn(message.turn_id), message.question
         if self.state.status is SessionStatus.WAITING_INPUT:
-            return None
+            return self.state.seq
         evidence = {**thaw(question.evidence), "question": question.text}
-        return self.write(self._halt(turn, question.reason, evidence, asks=True), None, _nothing)
+        return self.write(self._halt(turn, question.reason, evidence, asks=True), None, lambda _: self.state.seq)
 
     def halt_by_rule(self, turn: OpenTurn) -> list[Draft]:
         """The entries of a halt before the model is called, if a rule fires."""

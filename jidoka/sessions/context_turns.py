@@ -170,6 +170,13 @@ class TurnRecords:
 
         return self.write(drafts, key, answer)
 
+    def tell_decided(self) -> None:
+        """What a person has said last goes to whoever runs the turn: whoever has said it may be gone."""
+        turn = self.state.open_turn
+        orchestrator = self.setup.house.registry.child(self.setup.session_id, "orchestrator")
+        if turn is not None and turn.decided is not None and orchestrator is not None and orchestrator.is_alive():
+            orchestrator.tell(ask.GoOn(turn.id, turn.decided, cancels=turn.is_called_off))
+
     # --- the end ---------------------------------------------------------------------------------------------
 
     def complete_turn(self, message: ask.CompleteTurn) -> Any:

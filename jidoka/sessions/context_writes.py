@@ -180,7 +180,7 @@ class Writes:
             return None
         if status is SessionStatus.IDLE:
             return self.write([], None, _nothing)
-        return self._decided("approve", "resumed", message.by)
+        return self._decided("approve", "resumed", message.by, text=None)
 
     def halt(self, message: ask.Halt) -> Any:
         """Stop the line: nothing of the turn takes effect until a person has decided."""
@@ -194,22 +194,16 @@ class Writes:
 
     def decide(self, message: ask.Decide) -> Any:
         """A person has looked: does the turn go on? Raises InvalidTransition when nothing waits."""
-        turn, is_approved = self.state.open_turn, message.decision == "approve"
-        halted = None if turn is None else turn.halted
-        # A call that is refused, or a question, is answered so; anything else that is rejected is called off.
-        goes_on = is_approved or (halted is not None and halted.takes_no)
         if self.state.status is not SessionStatus.WAITING_INPUT:
-            return self.unless_done(message.key, self._nothing_waits(), lambda _: goes_on)
-        return self._decided(message.decision, message.note, message.by, message.key, goes_on)
+            return self.unless_done(message.key, self._nothing_waits(), _nothing)
+        return self._decided(message.decision, message.note, message.by, message.key)
 
-    def _decided(
-        self, decision: str, note: str | None, by: str | None, key: str | None = None, answer: bool | None = None
-    ) -> Any:
+    def _decided(self, decision: str, note: str | None, by: str | None, key: str | None = None, **more: Any) -> Any:
         drafts: list[Draft] = [
-            (EventType.DECISION_RECORDED, {"decision": decision, "note": note, "by": by}),
+            (EventType.DECISION_RECORDED, {"decision": decision, "note": note, "by": by, **more}),
             self.status_draft(SessionStatus.ACTIVE),
         ]
-        return self.write(drafts, key, lambda _: answer)
+        return self.write(drafts, key, _nothing)
 
     def take_input(self, message: ask.TakeInput) -> Any:
         """What a person says to a turn that waits."""
@@ -223,7 +217,7 @@ class Writes:
         }
         drafts: list[Draft] = [
             (EventType.CONVERSATION_ADDED, said),
-            (EventType.DECISION_RECORDED, {"decision": "approve", "note": "input", "by": None}),
+            (EventType.DECISION_RECORDED, {"decision": "approve", "note": "input", "by": None, "text": message.text}),
             self.status_draft(SessionStatus.ACTIVE),
         ]
         return self.write(drafts, message.key, _nothing)

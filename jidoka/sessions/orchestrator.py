@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from jidoka.actors.actor import Actor
 from jidoka.actors.errors import ActorDead, ActorRestarted, CallTimeout, MailboxFull
 from jidoka.actors.exits import ExitReason, text_of
-from jidoka.core.chunks import Reply
 from jidoka.core.errors import (
     STORE_TROUBLE,
     InvalidMessage,
@@ -168,12 +167,12 @@ class Orchestrator(Actor):
 
     def _go_on(self, decision: ask.GoOn) -> None:
         turn = self._turn
-        if turn is None:
+        if turn is None or turn.id != decision.turn_id:
             return
         if decision.cancels:
             turn.cancel()
         else:
-            turn.decided(Reply(approved=decision.approved, text=decision.text))
+            turn.hear(decision.decided)
 
     # --- the turn itself -------------------------------------------------------------------------------------
 

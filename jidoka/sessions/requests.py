@@ -13,7 +13,7 @@ from jidoka.core.letters import DeadLetter
 from jidoka.core.messages import ActiveFile, Context, ContextStats, Message, SessionInfo
 from jidoka.core.summaries import SummaryPlan
 from jidoka.core.tools import CallEnd, CallInfo
-from jidoka.core.turns import Place
+from jidoka.core.turns import Decided, Place
 from jidoka.core.workspaces import Look, Refresh
 from jidoka.sessions.drafts import Draft
 from jidoka.sessions.feed import Feed
@@ -207,8 +207,8 @@ class Halt(Request[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class Decide(Request[bool]):
-    """Whether the turn goes on."""
+class Decide(Request[None]):
+    """What a person decides about a session that waits."""
 
     decision: str
     note: str | None
@@ -321,8 +321,8 @@ class EndCall(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AskPerson(Request[None]):
-    """The model asks. The line stops; what is decided comes to the orchestrator."""
+class AskPerson(Request[int]):
+    """The model asks. The line stops; what is decided comes to the orchestrator. Answers after which entry."""
 
     turn_id: str
     question: Question
@@ -370,11 +370,14 @@ class CancelTurn(Request[bool]):
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """A person has decided: the turn that waits goes on, or is cancelled; a model that asks hears what was said."""
+    """A person has decided: the turn that waits goes on, or is cancelled; a model that asks hears what was said.
 
-    approved: bool
+    The context manager says so when it is in the journal, perhaps more than once: whoever has decided may be gone.
+    """
+
+    turn_id: str
+    decided: Decided
     cancels: bool = False
-    text: str | None = None
 
 
 # --- to the manager -----------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from jidoka.core.budgets import Allowance
-from jidoka.core.chunks import Reply, ToolCall, Usage
+from jidoka.core.chunks import ToolCall, Usage
+from jidoka.core.turns import Decided
 
 if TYPE_CHECKING:
     from jidoka.actors.backend import Slot
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 NO_BOUND = Allowance()
+NOTHING_SAID = Decided(0, is_approved=True)
 
 
 @dataclass(slots=True)
@@ -58,14 +60,13 @@ class Turn:
         "_slots",
         "_starters",
         "allowance",
-        "decisions",
+        "decided",
         "feed",
         "gate",
         "id",
         "is_cancelled",
         "is_late",
         "prompt",
-        "reply",
         "said",
         "scope",
     )
@@ -77,9 +78,8 @@ class Turn:
         self.scope = anyio.CancelScope()
         self.is_cancelled = False
         self.is_late = False
-        # So many decisions of people were heard; the last one; opened by the next one.
-        self.decisions = 0
-        self.reply: Reply | None = None
+        # The last decision of a person that was heard; opened by the next one.
+        self.decided = NOTHING_SAID
         self.gate: anyio.Event | None = None
         # What the model is saying, or said last.
         self.said = Said()
@@ -114,19 +114,21 @@ class Turn:
         self.is_cancelled = True
         self.scope.cancel()
 
-    def decided(self, reply: Reply) -> None:
+    def hear(self, decided: Decided) -> None:
         """A person has said something."""
-        self.decisions += 1
-        self.reply = reply
+        if decided.seq <= self.decided.seq:
+            return
+        self.decided = decided
         if self.gate is not None:
             self.gate.set()
             self.gate = None
 
-    async def wait_for_decision(self, seen: int) -> None:
-        """Wait until there are more decisions than *seen*."""
-        if self.decisions == seen:
+    async def wait_for_decision(self, seq: int) -> Decided:
+        """The first that is heard of those after entry *seq*."""
+        while self.decided.seq <= seq:
             gate = self.gate = anyio.Event()
             await gate.wait()
+        return self.decided
 
     def has_begun(self) -> None:
         """It is in the journal."""

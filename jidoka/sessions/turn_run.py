@@ -73,7 +73,7 @@ class TurnRun:
     async def _until_decided(self, request: Any) -> Any:
         """Ask; where the line is stopped, again after a person has decided."""
         while True:
-            seen = self._turn.decisions
+            seen = self._turn.decided.seq
             try:
                 return await self._tell(request)
             except LineStopped:
@@ -189,11 +189,9 @@ class TurnRun:
             hub.publish_live(live_event(session_id, EventType.OUTPUT_RECEIVED, data, id=world.new_id(), at=world.now()))
 
     async def _reply_to(self, question: Question) -> Reply:
-        seen = self._turn.decisions
-        await self._tell(ask.AskPerson(self._turn.id, question))
-        await self._turn.wait_for_decision(seen)
-        assert self._turn.reply is not None
-        return self._turn.reply
+        asked = await self._tell(ask.AskPerson(self._turn.id, question))
+        decided = await self._turn.wait_for_decision(asked)
+        return Reply(approved=decided.is_approved, text=decided.text)
 
     async def _complete(self, step: ask.Step, said: Said) -> Message:
         text, usage = said.text, self.usage_of(said, step.allowance)

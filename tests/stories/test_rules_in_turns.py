@@ -14,11 +14,12 @@ import jidoka
 from jidoka.adapters.memory import MemoryStore
 from jidoka.client import Client
 from jidoka.core.chunks import Chunk, LLMConfig, Question, Reply, Usage
-from jidoka.core.errors import TurnCancelled
+from jidoka.core.errors import StoreUnavailable, TurnCancelled
 from jidoka.core.messages import Context
 from jidoka.core.status import SessionStatus
 from jidoka.session import Session
 from jidoka.testing.faults import kill_child, kill_supervisor
+from jidoka.testing.faulty_store import Fault, FaultyStore
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
 from tests.stories.kit import HeldStore, a_client, all_of, journal, said, types_of
@@ -302,3 +303,37 @@ async def test_a_turn_that_a_person_has_rejected_is_not_gone_on_with() -> None:
         assert types.count("turn_started") == 1
         assert len(model.seen) == 1
         assert await said(session) == []
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+@pytest.mark.parametrize("how", ["lost", "killed"])
+async def test_what_a_person_has_decided_counts_though_nobody_was_told_that_it_was_written(
+    decision: str, how: str
+) -> None:
+    shelf, held = Shelf(), HeldStore()
+    store = FaultyStore(held)
+    model = ScriptedModel([call("burn", thing="cup")], ["done"])
+    rules = {"same_call_failures": 1}
+    async with a_client(store, models={"model": model}, tools=[shelf.keep, shelf.burn]) as client:
+        session = await client.create_session(llm_config=with_tools(rules=rules))
+        async with halted(client, session) as asked:
+            if how == "lost":
+                store.plan = lambda call: Fault("error", "after") if call.name == "append" else None
+                with pytest.raises(StoreUnavailable):
+                    await session.approve(decision=decision)
+                store.plan = None
+                await session.get_history()
+            else:
+                hold = held.hold(session.id, when="after")
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(partial(session.approve, decision=decision))
+                    await hold.reached.wait()
+                    # Whoever has decided is gone, too.
+                    tasks.cancel_scope.cancel()
+                await kill_child(session, "context_manager")
+                hold.released.set()
+
+        if decision == "approve":
+            assert asked.outcome.content == "done"
+        else:
+            assert isinstance(asked.outcome, TurnCancelled)

@@ -306,3 +306,14 @@ async def test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again
         assert shelf.kept == ["cup"]
         types = await types_of(client, session)
         assert (types.count("tool_call"), types.count("tool_result")) == (1, 1)
+
+
+async def test_two_sessions_have_no_key_in_common_though_their_callers_have() -> None:
+    shelf = Shelf()
+    model = ScriptedModel(*[[call("keep", thing="cup")], ["done"]] * 2)
+    async with a_client(models={"model": model}, tools=[shelf.keep]) as client:
+        for _ in range(2):
+            session = await client.create_session(llm_config={"model": "model", "tools": ["keep"]})
+            await session.prompt("go", idempotency_key="mine")
+
+        assert len({info.key for info in shelf.infos}) == 2

@@ -36,6 +36,7 @@ async def test_a_stream_that_is_left_while_it_waits_is_never_begun() -> None:
                 await second.text()
             go.set()
             await first.text()
+        await anyio.wait_all_tasks_blocked()
 
         assert await said(session) == [("user", "one"), ("assistant", "first")]
         assert len(model.seen) == 1

@@ -77,11 +77,11 @@ def test_a_turn_that_is_begun_again_keeps_what_it_has_done() -> None:
 
 
 def test_the_key_of_a_call_is_the_same_until_it_has_an_end_that_is_known() -> None:
-    first = fold(begun()).key_of("keep", {"a": 1})
-    open_ = fold(begun(), called("a"), ended("a", "interrupted"), begun(attempt=2)).key_of("keep", {"a": 1})
-    done = fold(begun(), called("a"), ended("a")).key_of("keep", {"a": 1})
-    failed = fold(begun(), called("a"), ended("a", "error")).key_of("keep", {"a": 1})
-    other = fold(begun()).key_of("keep", {"a": 2})
+    first = fold(begun()).key_of("s", "keep", {"a": 1})
+    open_ = fold(begun(), called("a"), ended("a", "interrupted"), begun(attempt=2)).key_of("s", "keep", {"a": 1})
+    done = fold(begun(), called("a"), ended("a")).key_of("s", "keep", {"a": 1})
+    failed = fold(begun(), called("a"), ended("a", "error")).key_of("s", "keep", {"a": 1})
+    other = fold(begun()).key_of("s", "keep", {"a": 2})
 
     assert first[1] is False
     assert open_ == (first[0], True)
@@ -144,13 +144,13 @@ def test_a_call_that_is_refused_is_remembered_with_what_was_said() -> None:
 
 
 def test_once_a_repeated_call_has_come_to_its_end_the_next_one_is_new() -> None:
-    first = fold(begun()).key_of("keep", {"a": 1})
-    repeated = fold(begun(), called("a"), ended("a", "interrupted")).key_of("keep", {"a": 1})
+    first = fold(begun()).key_of("s", "keep", {"a": 1})
+    repeated = fold(begun(), called("a"), ended("a", "interrupted")).key_of("s", "keep", {"a": 1})
     after = fold(begun(), called("a"), ended("a", "interrupted"), called("b", index=1), ended("b"))
 
     assert first == (repeated[0], False)
     assert repeated[1]
-    assert after.key_of("keep", {"a": 1}) == (f"{first[0][:-1]}2", False)
+    assert after.key_of("s", "keep", {"a": 1}) == (f"{first[0][:-1]}2", False)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ async def test_closing_a_stream_cancels_its_turn_and_waits_for_the_end() -> None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stream.close)
         await anyio.wait_all_tasks_blocked()
-        assert [message.turn_id for message in orchestrator.told] == ["turn_1"]
+        assert [message.feed for message in orchestrator.told] == [feed]
         feed.end(None, TurnCancelled())
 
     await stream.close()
