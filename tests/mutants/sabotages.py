@@ -47,6 +47,7 @@ ACP = "tests/unit/core/test_acp.py"
 TOOL_TURNS = f"{STORIES}/test_tool_turns.py"
 RULES_IN_TURNS = f"{STORIES}/test_rules_in_turns.py"
 WAITING = f"{STORIES}/test_waiting_prompts.py"
+CRASH_POINTS = f"{PROOF}/test_every_crash_point.py"
 
 
 class Sabotage(NamedTuple):
@@ -987,5 +988,19 @@ SABOTAGES = (
         "                self._resting = self._touched",
         "                pass",
         (f"{STORIES}/test_clock.py",),
+    ),
+    Sabotage(
+        "give the calls of two sessions one key",
+        "jidoka/core/turns.py",
+        'sha256("\\0".join((session_id, self.id, *what)).encode())',
+        'sha256("\\0".join((self.id, *what)).encode())',
+        (f"{TOOL_TURNS}::test_two_sessions_have_no_key_in_common_though_their_callers_have",),
+    ),
+    Sabotage(
+        "tell nobody what a person has decided before a crash",
+        "jidoka/sessions/context_recovery.py",
+        "            self.tell_decided()",
+        "            pass",
+        (f"{RULES_IN_TURNS}::test_what_a_person_has_decided_counts_though_nobody_was_told_that_it_was_written",),
     ),
 )
