@@ -1,7 +1,7 @@
 """A link to an agent that speaks the Agent Client Protocol: JSON-RPC in lines on its standard input and output.
 
 We are the client, of which an agent needs six methods. The official package speaks them on asyncio only, hears
-notifications in no order, and without a bound (decision 0032); the tests drive this against that package's agent side.
+notifications in no order, and without a bound (decision 0027); the tests drive this against that package's agent side.
 """
 
 from __future__ import annotations
