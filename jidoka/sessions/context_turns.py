@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from jidoka.actors.errors import ActorDead, MailboxFull
 from jidoka.core.chunks import Usage
 from jidoka.core.entries import Entry
 from jidoka.core.errors import IdempotencyConflict, InvalidTransition, LineStopped, TurnCancelled, TurnFailed
@@ -174,7 +176,10 @@ class TurnRecords:
         """What a person has said last goes to whoever runs the turn: whoever has said it may be gone."""
         turn = self.state.open_turn
         orchestrator = self.setup.house.registry.child(self.setup.session_id, "orchestrator")
-        if turn is not None and turn.decided is not None and orchestrator is not None and orchestrator.is_alive():
+        if turn is None or turn.decided is None or orchestrator is None:
+            return
+        with suppress(ActorDead, MailboxFull):
+            # Its next incarnation asks how things are.
             orchestrator.tell(ask.GoOn(turn.id, turn.decided, cancels=turn.is_called_off))
 
     # --- the end ---------------------------------------------------------------------------------------------

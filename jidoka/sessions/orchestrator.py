@@ -76,8 +76,10 @@ class Orchestrator(Actor):
         slot = self.answer_later()
         if self._early is None:
             self._answer(message, slot)
-        else:
+        elif len(self._early) < MOST_WAITING or not isinstance(message, ask.Prompt):
             self._early.append((message, slot))
+        elif slot is not None:
+            slot.set_exception(self._full(len(self._early)))
 
     def _answer(self, message: Any, slot: Slot | None) -> None:
         try:
@@ -122,8 +124,11 @@ class Orchestrator(Actor):
         if self._waiting is None:
             self._waiting = deque()
         if len(self._waiting) >= MOST_WAITING:
-            raise MailboxFull(f"session {self.setup.session_id} has {len(self._waiting)} prompts waiting")
+            raise self._full(len(self._waiting))
         self._waiting.append((prompt, slot))
+
+    def _full(self, count: int) -> MailboxFull:
+        return MailboxFull(f"session {self.setup.session_id} has {count} prompts waiting")
 
     def _begin(self, prompt: ask.Prompt, slot: Slot | None) -> None:
         turn = self._turn = Turn(prompt)

@@ -6,8 +6,10 @@ from typing import Any
 import anyio
 import pytest
 
+from jidoka.actors.errors import MailboxFull
 from jidoka.adapters.memory import MemoryStore
 from jidoka.core.errors import TurnCancelled, TurnFailed
+from jidoka.sessions.orchestrator import MOST_WAITING
 from jidoka.testing.faults import kill_child
 from jidoka.testing.faulty_store import Fault, FaultyStore
 from jidoka.testing.models import ScriptedModel
@@ -152,3 +154,22 @@ async def test_a_turn_goes_on_once_the_store_is_back() -> None:
                 await anext(events)
 
         assert await said(session) == [("user", "go"), ("assistant", "whole")]
+
+
+async def test_so_many_wait_until_it_is_known_whether_a_turn_goes_on_and_no_more() -> None:
+    store = HeldStore()
+    async with a_client(store) as client:
+        session = await client.create_session(config=QUEUE)
+        hold = store.hold(session.id)
+        await kill_child(session, "orchestrator")
+        with anyio.fail_after(PATIENCE):
+            await hold.reached.wait()
+        async with anyio.create_task_group() as tasks:
+            for number in range(MOST_WAITING):
+                tasks.start_soon(partial(session.prompt, f"{number}"))
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(MailboxFull):
+                await session.prompt("one too many")
+            hold.released.set()
+
+        assert len(await said(session)) == 2 * MOST_WAITING
