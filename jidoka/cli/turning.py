@@ -10,7 +10,7 @@ import anyio
 
 from jidoka.actors.errors import CallTimeout
 from jidoka.cli.trouble import MODEL, Actors, Scene, Trouble, Workshop
-from jidoka.core.errors import TurnCancelled, TurnFailed, TurnInProgress
+from jidoka.core.errors import JidokaError, TurnCancelled, TurnFailed, TurnInProgress
 from jidoka.core.events import EventType
 from jidoka.core.state import SessionState
 from jidoka.core.wellformed import flaws_of
@@ -103,6 +103,7 @@ class Turning:
 
     async def _answer(self, session: Session, scene: Scene, question: str, key: str) -> Message | None:
         answers: list[Message] = []
+        failures: list[JidokaError] = []
         timeout = STALLED_FOR if scene.trouble is Trouble.STALLS else None
 
         async def ask() -> None:
@@ -110,6 +111,8 @@ class Turning:
                 answers.append(await self._in_some_way(session, scene, question, key, timeout))
             except (TurnFailed, TurnCancelled, TurnInProgress, CallTimeout) as ended:
                 _one_more(self.report.ends, type(ended).__name__)
+            except JidokaError as error:
+                failures.append(error)
             everything.cancel_scope.cancel()
 
         async with anyio.create_task_group() as everything:
@@ -119,6 +122,8 @@ class Turning:
                     await scene.stalled.wait()
                     scene.stalled = anyio.Event()
                     await session.cancel_turn()
+        if failures:
+            raise failures[0]
         return answers[0] if answers else None
 
     async def _in_some_way(

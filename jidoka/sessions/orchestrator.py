@@ -68,7 +68,7 @@ class Orchestrator(Actor):
         unfinished = await self._tell_context(ask.OrchestratorBack(self.restarts))
         if unfinished is not None:
             self._begin(unfinished, None)
-        early, self._early = self._early or deque[tuple[Any, "Slot | None"]](), None
+        early, self._early = self._early, None
         while early:
             self._answer(*early.popleft())
 
@@ -294,6 +294,8 @@ def _refuse(waiting: deque[tuple[Any, Slot | None]], reason: ExitReason) -> None
         message, slot = waiting.popleft()
         error = ActorRestarted(f"the orchestrator is being restarted: {reason}")
         if isinstance(message, ask.Prompt) and message.feed is not None:
-            message.feed.end(None, error)
+            # One that was let in, though not begun: whoever streams it hears what all others do.
+            why = f"interrupted: {reason}"
+            message.feed.end(None, TurnFailed(f"the turn failed: {why}", turn_id=message.turn_id, error=why))
         if slot is not None and not slot.done():
             slot.set_exception(error)

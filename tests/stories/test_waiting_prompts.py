@@ -173,3 +173,30 @@ async def test_so_many_wait_until_it_is_known_whether_a_turn_goes_on_and_no_more
             hold.released.set()
 
         assert len(await said(session)) == 2 * MOST_WAITING
+
+
+@pytest.mark.parametrize("when", ["begun", "waiting"])
+async def test_a_stream_whose_orchestrator_is_killed_has_failed_however_it_was_let_in(when: str) -> None:
+    model = ScriptedModel(["for ever", anyio.Event()])
+    store = HeldStore()
+    async with a_client(store, models={"model": model}) as client:
+        session = await client.create_session(llm_config={"model": "model"}, config=QUEUE)
+        if when == "waiting":
+            await session.begin_turn("before it")
+        hold = store.hold(session.id)
+        await kill_child(session, "orchestrator")
+        with anyio.fail_after(PATIENCE):
+            await hold.reached.wait()
+        async with anyio.create_task_group() as tasks:
+
+            async def stream() -> None:
+                if when == "waiting":
+                    await session.begin_turn("again before it")
+                async with session.stream("one") as turn:
+                    tasks.start_soon(kill_child, session, "orchestrator")
+                    with pytest.raises(TurnFailed):
+                        await turn.text()
+
+            tasks.start_soon(stream)
+            await anyio.wait_all_tasks_blocked()
+            hold.released.set()
