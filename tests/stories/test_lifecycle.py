@@ -111,7 +111,7 @@ async def test_twenty_sessions_at_once_are_twenty_sessions(client: Client) -> No
     "metadata", [None, {}, {"project": "apollo"}, ODD_METADATA], ids=["none", "empty", "one", "odd"]
 )
 async def test_metadata_and_model_options_are_kept_as_they_are(client: Client, metadata: dict[str, Any] | None) -> None:
-    llm_config = {"model": "echo", "temperature": 0.1, "stop": ["a", "b"], "deep": {"x": [None]}}
+    llm_config = {"model": "echo", "temperature": 0.1, "stop": ["a", "b"], "output_schema": {"x": [None]}}
 
     session = await client.create_session(owner="ada", metadata=metadata, llm_config=llm_config)
 
