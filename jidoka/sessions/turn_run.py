@@ -15,7 +15,7 @@ from jidoka.core.chunks import Chunk, LLMConfig, Question, Reply, ToolCall, Tool
 from jidoka.core.errors import JidokaError, LineStopped, TurnFailed
 from jidoka.core.events import EventType, live_event
 from jidoka.core.frozen import FrozenList
-from jidoka.core.json_values import sound_text
+from jidoka.core.json_values import RECORD, sound_text
 from jidoka.core.messages import Message
 from jidoka.core.tools import CallEnd
 from jidoka.sessions import requests as ask
@@ -167,11 +167,21 @@ class TurnRun:
                 reply = await self._reply_to(chunk.question)
 
     async def _hear_of_tools(self, step: ask.Step, said: Said, chunk: Chunk) -> None:
-        if chunk.tool_call is not None:
-            said.calls.append(chunk.tool_call)
-            said.characters += len(str(chunk.tool_call.arguments))
-        if chunk.tool_result is not None:
-            await self._record(step.place, said, chunk.tool_result)
+        call, result = chunk.tool_call, chunk.tool_result
+        try:
+            if call is not None:
+                sound_text(call.id, "tool_call.id")
+                checks.text(call.name, field="tool_call.name")
+                checks.json_object(call.arguments, field="tool_call.arguments", limits=RECORD)
+            if result is not None:
+                sound_text(result.error or text_of_result(result), "tool_result")
+        except JidokaError as failure:
+            raise self.failed_by(failure) from failure
+        if call is not None:
+            said.calls.append(call)
+            said.characters += len(str(call.arguments))
+        if result is not None:
+            await self._record(step.place, said, result)
 
     def _check(self, allowance: Allowance, spent: Usage) -> None:
         """Raises TurnFailed when a budget is spent: at most one chunk too late."""
@@ -233,7 +243,8 @@ class TurnRun:
     async def _use_tools(self, place: Place, said: Said, tools: Mapping[str, Tool]) -> ask.Step:
         """Make the calls of a round, one after the other; the step after them."""
         turn_id, (attempt, number, first) = self._turn.id, place
-        usage = self.usage_of(said)
+        # What was said before a halt is accounted for already.
+        usage = self.usage_of(said, self._turn.allowance) if said.characters else {}
         for index in range(len(said.calls)):
             calls = tuple(said.calls[index:])
             tool = tools.get(calls[0].name)

@@ -115,6 +115,29 @@ async def test_a_call_that_goes_wrong_is_heard_by_the_model(wrong: Chunk, words:
         assert shelf.kept == []
 
 
+@pytest.mark.parametrize(
+    "unsound",
+    [
+        call("keep\0"),
+        call("", id="c"),
+        call("keep", id="\ud800"),
+        call("keep", thing="a\0b"),
+        Chunk(tool_result=ToolResult(call_id="c", name="keep", output="half a character: \ud800")),
+    ],
+)
+async def test_what_no_journal_can_hold_is_the_models_failure(unsound: Chunk) -> None:
+    shelf = Shelf()
+    model = ScriptedModel([unsound], ["fine"])
+    async with a_client(models={"model": model}, tools=[shelf.keep]) as client:
+        session = await client.create_session(llm_config={"model": "model", "tools": ["keep"]})
+
+        with pytest.raises(TurnFailed):
+            await session.prompt("go")
+
+        assert shelf.kept == []
+        assert (await session.prompt("again")).content == "fine"
+
+
 async def test_a_session_without_tools_has_none() -> None:
     shelf = Shelf()
     model = ScriptedModel([call("keep", thing="cup")], ["well"])

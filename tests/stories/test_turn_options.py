@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jidoka.core.chunks import Chunk, Usage
+from jidoka.core.chunks import Chunk, ToolCall, Usage
 from jidoka.core.errors import InvalidMessage, TurnFailed
 from jidoka.testing.faults import kill_child
 from jidoka.testing.models import ScriptedModel
@@ -56,6 +56,21 @@ async def test_a_budget_that_is_spent_calls_no_model() -> None:
         assert caught.value.reason == "budget_exceeded"
         assert len(model.seen) == 1
         assert (await session.usage()).total.total_tokens >= 105
+
+
+async def test_rounds_of_which_a_model_reports_nothing_count_as_well() -> None:
+    call = Chunk(tool_call=ToolCall(id="c", name="none", arguments={"text": "four" * 40}))
+    model = ScriptedModel([call], [call], [call], ["done"])
+    llm = {"model": "model", "budget": {"turn_tokens": 300}, "rules": False}
+    async with a_client(models={"model": model}) as client:
+        session = await client.create_session(llm_config=llm)
+
+        with pytest.raises(TurnFailed) as caught:
+            await session.prompt("go")
+
+        assert caught.value.reason == "budget_exceeded"
+        assert len(model.seen) == 3
+        assert 120 < (await session.usage()).total.output_tokens < 140
 
 
 @pytest.mark.parametrize(
