@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from jidoka.core.agents import kind_of
 from jidoka.core.budgets import Allowance, Limits
 from jidoka.core.chunks import LLMConfig
 from jidoka.core.context import build_context
+from jidoka.core.errors import TurnFailed
 from jidoka.core.policies import ContextPolicy
 from jidoka.core.pruning import Meter, PruneReport, Summaries, View, show, whole
 from jidoka.core.rules import Rules
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from jidoka.core.tokens import TokenCounter
     from jidoka.core.turns import OpenTurn
     from jidoka.sessions.setup import SessionSetup
+
+
+_NO_WINDOW: Final = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,11 @@ def next_step(
         return ask.Step(place, calls=calls, text=text, allowance=allowance), None
     policy, house = options.policy, setup.house
     meter = Meter(counter_of(setup, policy, turn.model), state.ledger.factor)
-    window, threshold = policy.room(house.max_context_tokens, house.context_prune_threshold)
+    most, part = house.max_context_tokens, house.context_prune_threshold
+    if kind_of(turn.model) is not None:
+        # An agent has a context of its own.
+        most, part = _NO_WINDOW, 1.0
+    window, threshold = policy.room(most, part)
     budget, now = int(threshold * window), house.world.now()
     more = turn.messages(state.session_id, state.seq, now)
     everything = whole(state.timeline, more, budget=budget, meter=meter) if policy.policy != "summarise" else None
@@ -81,14 +90,22 @@ def next_step(
     view = show(
         timeline,
         policy,
-        max_context_tokens=house.max_context_tokens,
-        context_prune_threshold=house.context_prune_threshold,
+        max_context_tokens=most,
+        context_prune_threshold=part,
         meter=meter,
         summaries=summaries,
     )
+    if view.report is not None and view.report.reason == "newest":
+        raise _too_large(state.session_id, turn, budget)
     estimated = _tokens(timeline, view, meter)
     context = build_context(state, shown=view.messages, tokens=estimated, now=now)
     return ask.Step(place, context, estimated, meter.factor, allowance), view.report
+
+
+def _too_large(session_id: str, turn: OpenTurn, budget: int) -> TurnFailed:
+    error = f"not even the newest message fits into the {budget} tokens that the model may be shown"
+    text = f"the turn failed: {error}"
+    return TurnFailed(text, session_id=session_id, turn_id=turn.id, error=error, reason="context_exceeded")
 
 
 def _look_through(timeline: Timeline, policy: ContextPolicy, meter: Meter, budget: int) -> None:

@@ -201,6 +201,38 @@ async def test_what_is_left_out_is_said_before_the_model_is_called() -> None:
         assert len(await session.get_history()) == 42
 
 
+async def test_a_question_that_does_not_fit_is_not_cut_but_refused() -> None:
+    model = ScriptedModel(["fine"])
+    async with a_client(models={"model": model}) as client:
+        session = await client.create_session(llm_config={"model": "model", "context": {"max_tokens": 100}})
+
+        with pytest.raises(TurnFailed) as caught:
+            await session.prompt("word " * 100)
+
+        assert caught.value.reason == "context_exceeded"
+        assert model.seen == []
+        assert "turn_started" not in await types_of(client, session)
+        assert (await session.prompt("word")).content == "fine"
+
+
+async def test_a_tools_result_that_does_not_fit_fails_the_turn() -> None:
+    model = ScriptedModel([Chunk(tool_call=ToolCall(id="c", name="talk"))], ["never"])
+    llm = {"model": "model", "tools": ["talk"], "context": {"max_tokens": 100}}
+    async with a_client(models={"model": model}, tools=[talk]) as client:
+        session = await client.create_session(llm_config=llm)
+
+        with pytest.raises(TurnFailed) as caught:
+            await session.prompt("go")
+
+        assert caught.value.reason == "context_exceeded"
+        [over] = [entry.data for entry in await journal(client, session) if entry.type == "turn_failed"]
+        assert over["reason"] == "context_exceeded"
+
+
+def talk() -> str:
+    return "word " * 100
+
+
 async def test_the_older_part_is_summarised_by_the_model_and_that_is_kept() -> None:
     model = ScriptedModel(["They talked about cups.", Chunk(usage=Usage(input_tokens=9, output_tokens=3))], ["fine"])
     llm = {"model": "model", "context": {"policy": "summarise", "max_tokens": 200}}
