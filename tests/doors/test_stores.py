@@ -1,6 +1,7 @@
 """`jidoka verify`, `backup` and `restore`: what is damaged is named, and copies are whole."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Generator
@@ -103,6 +104,9 @@ def test_a_store_is_verified_while_another_process_writes(url: str, writer: Any)
 
 def test_looking_changes_nothing_of_a_store_whose_writer_stands_still(path: Path, url: str, writer: Any) -> None:
     writer.send_signal(signal.SIGSTOP)
+    # All its threads, and not before.
+    _, status = os.waitpid(writer.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
     before = sorted((file.name, file.stat().st_size) for file in path.parent.iterdir())
 
     assert run_program("verify", url).status == 0
