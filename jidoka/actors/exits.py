@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from jidoka.core.json_values import words_of
+
 ExitKind = Literal["normal", "shutdown", "crash", "killed", "abandoned", "escalated"]
 
 
@@ -54,18 +56,7 @@ def exit_of(error: BaseException) -> ExitReason:
     return ExitReason("crash", text_of(error))
 
 
-# What is kept of an error's own words.
-_MOST = 2000
-
-
 def text_of(error: BaseException) -> str:
     """What is kept of an error: text that every store can keep, even when the error's own `__str__` fails."""
-    try:
-        said = str(error)
-    except BaseException:
-        said = "unprintable"
-    if len(said) > _MOST:
-        said = f"{said[:_MOST]} …"
-    said = said.replace("\0", "\ufffd").encode(errors="replace").decode()
-    name = type(error).__name__
+    said, name = words_of(error), type(error).__name__
     return f"{name}: {said}" if said else name

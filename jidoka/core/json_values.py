@@ -55,6 +55,21 @@ def sound_text(value: str, field: str, place: str | None = None) -> str:
     return value
 
 
+# What is kept of an error's own words.
+_MOST_WORDS: Final = 2_000
+
+
+def words_of(error: BaseException) -> str:
+    """The error's own words, as far as every store can keep them, even when its own `__str__` fails."""
+    try:
+        said = str(error)
+    except BaseException:
+        said = "unprintable"
+    if len(said) > _MOST_WORDS:
+        said = f"{said[:_MOST_WORDS]} …"
+    return said.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 class _Walk:
     """One walk through one value. It counts, so that nothing is too large or goes round in circles."""
 

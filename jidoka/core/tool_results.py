@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
 from jidoka.core.errors import InvalidMessage
-from jidoka.core.json_values import sound_text
+from jidoka.core.json_values import sound_text, words_of
 from jidoka.core.signatures import BadArguments
 from jidoka.core.tools import CallEnd
-
-_MOST: Final = 2_000
 
 
 def ended(result: object, *, most: int) -> CallEnd:
@@ -28,20 +26,20 @@ def ended(result: object, *, most: int) -> CallEnd:
     except InvalidMessage as error:
         return CallEnd("error", str(error))
     except Exception as error:
-        return CallEnd("error", f"the result is not JSON: {_said(error)}")
+        return CallEnd("error", f"the result is not JSON: {words_of(error)}")
     return CallEnd("ok", data.decode())
 
 
 def failed(error: BaseException) -> CallEnd:
     """The tool raised *error*."""
-    said = _said(error)
+    said = words_of(error)
     name = type(error).__name__
     return CallEnd("error", f"{name}: {said}" if said else name)
 
 
 def refused(error: BadArguments) -> CallEnd:
     """The tool was not even run."""
-    return CallEnd("error", _said(error))
+    return CallEnd("error", words_of(error))
 
 
 def _as_text(result: str) -> bytes:
@@ -55,14 +53,3 @@ def _as_json(result: Any) -> bytes:
         # pydantic would iterate, for ever perhaps.
         raise InvalidMessage(f"the result is not JSON: a {type(cast('Any', result)).__name__}")
     return to_json(result)
-
-
-def _said(error: BaseException) -> str:
-    """The error's own words, as far as every store can keep them."""
-    try:
-        said = str(error)
-    except BaseException:
-        said = "unprintable"
-    if len(said) > _MOST:
-        said = f"{said[:_MOST]} …"
-    return said.replace("\0", "\ufffd").encode(errors="replace").decode()
