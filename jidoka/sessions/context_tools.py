@@ -53,7 +53,7 @@ class ToolRecords:
         call = call.model_copy(update={"id": turn.id_like(call.id)})
         halt = self._halt_before(turn, call, message)
         if halt:
-            return self.write(halt, None, _stop)
+            return self.write(halt, None, stop_the_line)
         return self._begin(turn, call, message)
 
     def _begin(self, turn: OpenTurn, call: ToolCall, message: ask.BeginCall) -> Any:
@@ -161,5 +161,6 @@ def _nothing(_: list[Entry]) -> None:
     return None
 
 
-def _stop(_: list[Entry]) -> Any:
+def stop_the_line(_: list[Entry]) -> Any:
+    """The answer to whoever asked for what was halted instead."""
     raise LineStopped

@@ -19,6 +19,7 @@ from jidoka.core.status import SessionStatus
 from jidoka.core.summaries import SUMMARY
 from jidoka.core.turns import OpenTurn
 from jidoka.sessions import requests as ask
+from jidoka.sessions.context_tools import stop_the_line
 from jidoka.sessions.drafts import Draft, status_draft
 from jidoka.sessions.turn_view import TurnOptions, next_step
 
@@ -121,7 +122,7 @@ class TurnRecords:
             raise LineStopped
         halt = self.halt_by_rule(turn)
         if halt:
-            return self.write(halt, None, _stop)
+            return self.write(halt, None, stop_the_line)
         return self._step(turn, [], without_summary=message.without_summary)
 
     def add_summary(self, message: ask.AddSummary) -> Any:
@@ -281,7 +282,3 @@ class TurnRecords:
 
 def _pruned(turn: OpenTurn, report: PruneReport) -> Draft:
     return EventType.CONTEXT_PRUNED, {"turn_id": turn.id, **report.as_dict()}
-
-
-def _stop(_: list[Entry]) -> Any:
-    raise LineStopped
