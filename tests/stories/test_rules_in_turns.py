@@ -22,28 +22,19 @@ from jidoka.testing.faults import kill_child, kill_supervisor
 from jidoka.testing.faulty_store import Fault, FaultyStore
 from jidoka.testing.models import ScriptedModel
 from jidoka.testing.world import VirtualWorld
-from tests.stories.kit import HeldStore, a_client, all_of, journal, said, types_of
+from tests.stories.kit import HeldStore, a_client, journal, said, types_of
 from tests.stories.test_tool_turns import Shelf, call
+from tests.stories.turning import Turn
 
 WAITING, ACTIVE = SessionStatus.WAITING_INPUT, SessionStatus.ACTIVE
 
 
-class Asked:
-    """A prompt that is under way."""
-
-    def __init__(self) -> None:
-        self.outcome: Any = None
-
-    async def ask(self, session: Session, **options: Any) -> None:
-        [self.outcome] = await all_of([partial(session.prompt, "go", **options)])
-
-
 @asynccontextmanager
-async def halted(client: Client, session: Session, **options: Any) -> AsyncIterator[Asked]:
+async def halted(client: Client, session: Session, **options: Any) -> AsyncIterator[Turn]:
     """The session's turn, once a rule has stopped it."""
-    asked = Asked()
+    asked = Turn()
     async with anyio.create_task_group() as tasks, session.subscribe(types=["session_halted"]) as halts:
-        tasks.start_soon(partial(asked.ask, session, **options))
+        tasks.start_soon(partial(asked.ask, session, "go", **options))
         await anext(halts)
         yield asked
 
@@ -286,9 +277,9 @@ async def test_a_turn_that_a_person_has_rejected_is_not_gone_on_with() -> None:
         session = await client.create_session(
             llm_config={"model": "model"}, config={"interrupted_turn": "resume", "when_busy": "queue"}
         )
-        asked = Asked()
+        asked = Turn()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(asked.ask, session)
+            tasks.start_soon(asked.ask, session, "go")
             await model.started.wait()
             await session.halt(reason="look")
             # Of the decision nobody hears but the journal.

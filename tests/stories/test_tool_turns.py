@@ -13,7 +13,8 @@ from jidoka.core.errors import InvalidMessage, TurnCancelled, TurnFailed
 from jidoka.core.tools import CallInfo
 from jidoka.testing.faults import kill_child
 from jidoka.testing.models import ScriptedModel
-from tests.stories.kit import HeldStore, a_client, all_of, journal, said, types_of
+from tests.stories.kit import HeldStore, a_client, journal, said, types_of
+from tests.stories.turning import Turn
 
 
 def call(name: str, id: str = "call_0", **arguments: Any) -> Chunk:
@@ -178,17 +179,13 @@ async def test_a_call_that_is_cancelled_has_a_result_and_the_history_none() -> N
     model = ScriptedModel([call("keep", thing="cup")], ["done"])
     async with a_client(models={"model": model}, tools=[shelf.keep]) as client:
         session = await client.create_session(llm_config={**LLM, "tools": ["keep"]})
+        turn = Turn()
         async with anyio.create_task_group() as tasks:
-            outcomes: list[Any] = []
-
-            async def ask() -> None:
-                outcomes.extend(await all_of([partial(session.prompt, "go")]))
-
-            tasks.start_soon(ask)
+            tasks.start_soon(partial(turn.ask, session, "go"))
             await shelf.reached.wait()
             await session.cancel_turn()
 
-        assert isinstance(outcomes[0], TurnCancelled)
+        assert isinstance(turn.outcome, TurnCancelled)
         assert await said(session) == []
         ends = [entry.data for entry in await journal(client, session) if entry.type == "tool_result"]
         assert [end["outcome"] for end in ends] == ["interrupted"]
@@ -200,18 +197,14 @@ async def test_a_context_manager_that_is_killed_during_a_call_changes_nothing() 
     model = ScriptedModel([call("keep", thing="cup")], ["done"])
     async with a_client(models={"model": model}, tools=[shelf.keep]) as client:
         session = await client.create_session(llm_config={**LLM, "tools": ["keep"]})
+        turn = Turn()
         async with anyio.create_task_group() as tasks:
-            outcomes: list[Any] = []
-
-            async def ask() -> None:
-                outcomes.extend(await all_of([partial(session.prompt, "go")]))
-
-            tasks.start_soon(ask)
+            tasks.start_soon(partial(turn.ask, session, "go"))
             await shelf.reached.wait()
             await kill_child(session, "context_manager")
             shelf.hold.set()
 
-        assert outcomes[0].content == "done"
+        assert turn.outcome.content == "done"
         assert shelf.kept == ["cup"]
         assert (await types_of(client, session)).count("tool_result") == 1
 
@@ -223,18 +216,14 @@ async def test_a_turn_that_goes_on_after_a_crash_tells_its_tools_that_they_may_h
     config = {"interrupted_turn": "resume"}
     async with a_client(models={"model": model}, tools=[shelf.keep]) as client:
         session = await client.create_session(llm_config={**LLM, "tools": ["keep"]}, config=config)
+        turn = Turn()
         async with anyio.create_task_group() as tasks:
-            outcomes: list[Any] = []
-
-            async def ask() -> None:
-                outcomes.extend(await all_of([partial(session.prompt, "go", idempotency_key="mine-1")]))
-
-            tasks.start_soon(ask)
+            tasks.start_soon(partial(turn.ask, session, "go", idempotency_key="mine-1"))
             await shelf.reached.wait()
             shelf.hold = None
             await kill_child(session, "orchestrator")
 
-        assert isinstance(outcomes[0], TurnFailed)
+        assert isinstance(turn.outcome, TurnFailed)
         assert (await session.prompt("go", idempotency_key="mine-1")).content == "done"
         # The first call was begun, and nobody knows how it ended: the second has its key, and is told so.
         first, second = shelf.infos
@@ -302,13 +291,9 @@ async def test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again
     async with a_client(store, models={"model": model}, tools=[shelf.keep]) as client:
         session = await client.create_session(llm_config={"model": "model", "tools": ["keep"]})
         begun = store.hold(session.id)
+        turn = Turn()
         async with anyio.create_task_group() as tasks:
-            outcomes: list[Any] = []
-
-            async def ask() -> None:
-                outcomes.extend(await all_of([partial(session.prompt, "go")]))
-
-            tasks.start_soon(ask)
+            tasks.start_soon(partial(turn.ask, session, "go"))
             await begun.reached.wait()
             if type == "tool_call":
                 written = store.hold(session.id, when="after")
@@ -325,7 +310,7 @@ async def test_a_record_of_which_nobody_hears_that_it_was_made_is_not_made_again
             await kill_child(session, "context_manager")
             written.released.set()
 
-        assert outcomes[0].content == "done"
+        assert turn.outcome.content == "done"
         assert shelf.kept == ["cup"]
         types = await types_of(client, session)
         assert (types.count("tool_call"), types.count("tool_result")) == (1, 1)
